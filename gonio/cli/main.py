@@ -1,0 +1,41 @@
+"""The ``gonio`` command: each group of subcommands lives in a module of its own beside this one."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from gonio import __version__
+from gonio.errors import GonioError
+
+app = typer.Typer(
+    name="gonio",
+    help="Remote therapeutic monitoring of the knee, from two Bluetooth sensors to the therapist's page.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(show: bool) -> None:  # noqa: FBT001 - the shape that typer calls
+    if show:
+        typer.echo(f"gonio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(  # noqa: ARG001, FBT001 - its callback does the work
+        False, "--version", callback=_version, is_eager=True, help="Show the version and leave."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; an error of ours is a sentence on stderr and exit status 1, never a traceback."""
+    try:
+        app()
+    except GonioError as error:
+        Console(stderr=True).print(f"[bold red]gonio:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""The whole product in one process: virtual sensors, kit, broker, clinic."""

@@ -1,0 +1,1 @@
+"""Who a kit is: names, keys, certificates."""

@@ -1,0 +1,237 @@
+"""The values that flow through the chain, from samples to repetitions.
+
+Every value is frozen and checked when it is made, and its arrays are read-only: a stage can hand a chunk on
+without copying it and nobody downstream can change it. A chunk may be empty; its length is its number of samples.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from gonio.signal.consts import BoolArray, FloatArray, RepSignal, Segment
+
+_A = TypeVar("_A", bound=np.generic)
+
+
+def _frozen(array: npt.NDArray[_A], name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[_A]:
+    """Check shape and type of an array and return it read-only (a copy only if the caller could still write it)."""
+    if not isinstance(array, np.ndarray) or array.dtype != dtype:
+        raise TypeError(f"{name} must be an array of {np.dtype(dtype)}")
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+    if array.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
+
+
+def _freeze(chunk: object, length: int, columns: dict[str, int], flags: tuple[str, ...] = ()) -> None:
+    for name, width in columns.items():
+        value = getattr(chunk, name)
+        if value is None:
+            continue
+        shape = (length,) if width == 1 else (length, width)
+        object.__setattr__(chunk, name, _frozen(value, name, shape, np.float64))
+    for name in flags:
+        object.__setattr__(chunk, name, _frozen(getattr(chunk, name), name, (length,), np.bool_))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleChunk:
+    """Consecutive samples of one sensor, as a driver or a recording yields them.
+
+    Attributes:
+        acc: (n, 3) specific force, m/s², sensor frame; finite.
+        gyr: (n, 3) angular velocity, rad/s, sensor frame; finite.
+        sensor_s: (n,) time of each sample on the sensor's own clock, s, wrap-around undone; None when the sensor
+            has no clock. It runs backwards only where the sensor restarted.
+        arrival_s: (n,) host's monotonic clock when the notification that carried the sample came, s,
+            non-decreasing; None when nobody noted it (then the sensors' clocks are taken to be one).
+    """
+
+    acc: FloatArray
+    gyr: FloatArray
+    sensor_s: FloatArray | None = None
+    arrival_s: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if self.sensor_s is None and self.arrival_s is None:
+            raise ValueError("samples need a time: sensor_s, arrival_s or both")
+        _freeze(self, len(self.acc), {"acc": 3, "gyr": 3, "sensor_s": 1, "arrival_s": 1})
+        for name in ("acc", "gyr", "sensor_s", "arrival_s"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value).all():
+                raise ValueError(f"{name} holds a value that is no number")
+        if self.arrival_s is not None and (np.diff(self.arrival_s) < 0).any():
+            raise ValueError("arrival_s runs backwards")
+
+    def __len__(self) -> int:
+        return len(self.acc)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimedChunk:
+    """Consecutive samples of one sensor on the kit's clock, after the clock fit.
+
+    Attributes:
+        t_s: (n,) kit's clock, s, strictly increasing over the whole stream.
+        acc: (n, 3) specific force, m/s², sensor frame.
+        gyr: (n, 3) angular velocity, rad/s, sensor frame.
+    """
+
+    t_s: FloatArray
+    acc: FloatArray
+    gyr: FloatArray
+
+    def __post_init__(self) -> None:
+        _freeze(self, len(self.t_s), {"t_s": 1, "acc": 3, "gyr": 3})
+        if (np.diff(self.t_s) <= 0).any():
+            raise ValueError("t_s does not increase")
+
+    def __len__(self) -> int:
+        return len(self.t_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlignedChunk:
+    """Both sensors on one time grid.
+
+    Attributes:
+        t_s: (n,) kit's clock, s, on the grid ``start + k / rate``.
+        thigh_acc: (n, 3) specific force, m/s², frame of the thigh's sensor.
+        thigh_gyr: (n, 3) angular velocity, rad/s, frame of the thigh's sensor.
+        shank_acc: (n, 3) as above, shank.
+        shank_gyr: (n, 3) as above, shank.
+        measured: (n,) False inside a gap too long to bridge, where the values are only held together by a line.
+    """
+
+    t_s: FloatArray
+    thigh_acc: FloatArray
+    thigh_gyr: FloatArray
+    shank_acc: FloatArray
+    shank_gyr: FloatArray
+    measured: BoolArray
+
+    def __post_init__(self) -> None:
+        columns = {"t_s": 1, "thigh_acc": 3, "thigh_gyr": 3, "shank_acc": 3, "shank_gyr": 3}
+        _freeze(self, len(self.t_s), columns, ("measured",))
+
+    def __len__(self) -> int:
+        return len(self.t_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KneeAngleChunk:
+    """The knee's flexion and the thigh's inclination on the grid.
+
+    Attributes:
+        t_s: (n,) kit's clock, s.
+        flexion: (n,) rad, flexion positive, straight 0; NaN where nothing can be said.
+        thigh_inclination: (n,) rad, of the thigh against standing, in the sagittal plane; positive as in raising
+            the knee forward; NaN where nothing can be said.
+        ok: (n,) True where the flexion is calibrated and measured and may be shown to a person.
+    """
+
+    t_s: FloatArray
+    flexion: FloatArray
+    thigh_inclination: FloatArray
+    ok: BoolArray
+
+    def __post_init__(self) -> None:
+        _freeze(self, len(self.t_s), {"t_s": 1, "flexion": 1, "thigh_inclination": 1}, ("ok",))
+
+    def __len__(self) -> int:
+        return len(self.t_s)
+
+
+@dataclass(frozen=True, slots=True)
+class RepEvent:
+    """One completed repetition.
+
+    Attributes:
+        start_s: kit's clock, s, when the movement left its rest.
+        peak_s: when it was furthest.
+        end_s: when it was back.
+        signal: what was counted, the knee's flexion or the thigh's inclination.
+        peak_flexion: largest knee flexion in the repetition, rad (NaN when the angle was not ok throughout).
+        min_flexion: smallest knee flexion in the repetition, rad (NaN likewise).
+        rom: range of the counted signal over the repetition, rad.
+        measured: False when a long gap fell inside, so that its figures are not evidence.
+    """
+
+    start_s: float
+    peak_s: float
+    end_s: float
+    signal: RepSignal
+    peak_flexion: float
+    min_flexion: float
+    rom: float
+    measured: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.start_s <= self.peak_s <= self.end_s:
+            raise ValueError("a repetition starts before its peak and ends after it")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDefects:
+    """What went wrong on the way of one sensor's samples; every defect is counted, none is silent.
+
+    Attributes:
+        segment: where the sensor sits.
+        samples: samples that arrived.
+        lost: samples known (by the sensor's clock or counter) or estimated (by rate) to be missing.
+        repeated: samples that came twice and were dropped.
+        restarts: times the sensor's clock began anew.
+        gaps: pauses too long to bridge.
+        longest_gap_s: the longest of them, s.
+        rate_hz: the sensor's real rate on the kit's clock, Hz (NaN before it is known).
+    """
+
+    segment: Segment
+    samples: int = 0
+    lost: int = 0
+    repeated: int = 0
+    restarts: int = 0
+    gaps: int = 0
+    longest_gap_s: float = 0.0
+    rate_hz: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """What one session (one exercise on one side) came to.
+
+    Attributes:
+        exercise: the exercise's name, declared or recognised; "none" when there was none.
+        recognised: True when the exercise was not declared but recognised from the motion.
+        reps: the completed repetitions, in order.
+        calibrated_at_s: kit's clock, s, from which on the angle was known; None when it never was.
+        zero: where the angle's zero came from: "standing", "pose", "range" (the straightest seen) or "none".
+        max_flexion: largest flexion in the repetitions (in all measured motion when there is none), rad, or NaN.
+        min_flexion: smallest flexion likewise, rad, or NaN; positive is the extension deficit.
+        ok_fraction: share of the samples whose angle was ok, 0 to 1.
+        flags: names of what limits the trust in the result, sorted; empty when nothing does.
+        defects: what happened to each sensor's stream.
+        start_s: kit's clock of the first grid sample, s (NaN when there was none).
+        end_s: of the last.
+        curve_step_s: spacing of the curve's points, s.
+        curve: flexion at start_s + k * curve_step_s, rad, NaN where not ok.
+    """
+
+    exercise: str
+    recognised: bool
+    reps: tuple[RepEvent, ...]
+    calibrated_at_s: float | None
+    zero: str
+    max_flexion: float
+    min_flexion: float
+    ok_fraction: float
+    flags: tuple[str, ...]
+    defects: tuple[StreamDefects, ...]
+    start_s: float
+    end_s: float
+    curve_step_s: float
+    curve: tuple[float, ...] = field(repr=False)
