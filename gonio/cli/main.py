@@ -25,7 +25,7 @@ def _version(show: bool) -> None:  # noqa: FBT001 - the shape that typer calls
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(  # noqa: ARG001, FBT001 - its callback does the work
+    version: bool = typer.Option(  # noqa: FBT001 - its callback does the work
         False, "--version", callback=_version, is_eager=True, help="Show the version and leave."
     ),
 ) -> None:
