@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -126,7 +126,7 @@ class AngleCurve(_Wire):
 class SessionSummary(_Wire):
     """One exercise on one side from start to stop. Payload of kind ``session``, schema version 1."""
 
-    SCHEMA_VERSION: Final = 1
+    SCHEMA_VERSION: ClassVar[int] = 1
 
     sitting_id: uuid.UUID
     exercise: ExerciseName

@@ -1,0 +1,54 @@
+# The two doors: `make demo` and `make test`. Both set everything up first, in .venv, on a machine with only
+# git, make and python3 (3.11 to 3.13) with venv. Nothing outside this folder is touched.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+ARGS ?=
+
+.PHONY: help setup demo test lint check update bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup: $(VENV)/.ready ## Set up .venv with gonio and everything for development
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "gonio needs Python 3.11, 3.12 or 3.13: install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: sudo apt-get install python3-venv"; exit 1; }
+	@if [ "$$(uname -m)" = aarch64 ] && ! { command -v c++ >/dev/null && \
+		$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'; }; then \
+		echo "On this processor vqf is built here: sudo apt-get install g++ python3-dev"; exit 1; fi
+	@echo "Setting up $(VENV) (once, a minute or two) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.ready ## Run the whole system with two virtual sensors (ARGS="--device witmotion_ble5" and so on)
+	@$(BIN)/gonio demo $(ARGS)
+
+test: $(VENV)/.ready ## Run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready ## Check style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## Everything that CI checks
+
+bench: $(VENV)/.ready ## Measure what the docs state
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+update: ## Refresh constraints.txt with the newest releases that fit pyproject.toml, then set up anew
+	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	{ echo "# The releases that make setup installs; refreshed by make update."; \
+	  $(BIN)/pip freeze --exclude-editable | grep -v ' @ '; } > constraints.txt
+	touch $(VENV)/.ready
+
+clean: ## Remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
