@@ -152,6 +152,24 @@ class SessionSummary(_Wire):
         return self.source != "sensor"
 
 
+# --- health ----------------------------------------------------------------------------------------------------------
+
+
+class HealthReport(_Wire):
+    """How a kit is doing. Payload of kind ``health``, schema version 1; the newest replaces the older."""
+
+    SCHEMA_VERSION: Final = 1
+
+    software: ShortText = Field(description="gonio's version on the kit")
+    platform: str = Field(default="", max_length=64, description="operating system and machine type")
+    pending: int = Field(ge=0, description="records that wait for the clinic's acknowledgement")
+    rejected: int = Field(default=0, ge=0, description="records that the clinic refused and the kit still holds")
+    batteries_percent: dict[Literal["thigh", "shank"], Annotated[int, Field(ge=0, le=100)]] = Field(
+        default_factory=dict, description="last known charge of each sensor"
+    )
+    troubles: tuple[Annotated[str, Field(max_length=200)], ...] = Field(default=(), max_length=8)
+
+
 # --- envelope --------------------------------------------------------------------------------------------------------
 
 _CAPTURED = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d$")
