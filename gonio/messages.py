@@ -158,7 +158,7 @@ class SessionSummary(_Wire):
 class HealthReport(_Wire):
     """How a kit is doing. Payload of kind ``health``, schema version 1; the newest replaces the older."""
 
-    SCHEMA_VERSION: Final = 1
+    SCHEMA_VERSION: ClassVar[int] = 1
 
     software: ShortText = Field(description="gonio's version on the kit")
     platform: str = Field(default="", max_length=64, description="operating system and machine type")

@@ -1,0 +1,211 @@
+"""The kit's SQLite file: one process writes it, every commit is on the disk before it counts, every fault is told.
+
+WAL with ``synchronous=FULL``: a commit that returned survives a power cut. A lock file beside the database, held with
+``flock`` for as long as the kit runs, keeps a second kit out; readers (``gonio gateway status``) need no lock.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from gonio.errors import RetryableError, UsageError
+
+DATABASE_NAME: Final = "kit.sqlite3"
+LOCK_NAME: Final = "kit.lock"
+APPLICATION_ID: Final = 0x676F6E6B  # "gonk": this file is a gonio kit's and no other database
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    """
+    CREATE TABLE kit (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        kit_id TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE outbox_head (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        outbox_id TEXT NOT NULL,
+        last_sequence INTEGER NOT NULL CHECK (last_sequence >= 0)
+    ) STRICT;
+    CREATE TABLE sensor (
+        segment TEXT PRIMARY KEY CHECK (segment IN ('thigh', 'shank')),
+        address TEXT NOT NULL UNIQUE,
+        family TEXT NOT NULL,
+        name TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE record (
+        record_id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        outbox_id TEXT NOT NULL,
+        sequence INTEGER NOT NULL CHECK (sequence >= 1),
+        boot_id TEXT NOT NULL,
+        monotonic_ns INTEGER NOT NULL,
+        captured_at TEXT NOT NULL,
+        clock TEXT NOT NULL,
+        schema_version INTEGER NOT NULL,
+        key_id TEXT,
+        signature TEXT,
+        payload TEXT NOT NULL,
+        UNIQUE (outbox_id, sequence)
+    ) STRICT;
+    CREATE TABLE outbox (
+        record_id TEXT PRIMARY KEY REFERENCES record (record_id),
+        sequence INTEGER NOT NULL UNIQUE,
+        state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'acknowledged', 'rejected')),
+        attempts INTEGER NOT NULL DEFAULT 0,
+        reason TEXT
+    ) STRICT;
+    CREATE INDEX outbox_pending ON outbox (sequence) WHERE state = 'pending';
+    CREATE TABLE open_session (
+        record_id TEXT PRIMARY KEY,
+        boot_id TEXT NOT NULL,
+        monotonic_ns INTEGER NOT NULL,
+        captured_at TEXT NOT NULL,
+        clock TEXT NOT NULL,
+        head TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE open_rep (
+        record_id TEXT NOT NULL REFERENCES open_session (record_id) ON DELETE CASCADE,
+        number INTEGER NOT NULL CHECK (number >= 1),
+        rep TEXT NOT NULL,
+        PRIMARY KEY (record_id, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE open_curve (
+        record_id TEXT NOT NULL REFERENCES open_session (record_id) ON DELETE CASCADE,
+        first INTEGER NOT NULL CHECK (first >= 0),
+        points TEXT NOT NULL,
+        PRIMARY KEY (record_id, first)
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+class StoreWriteError(RetryableError):
+    """The disk did not take a commit (full, read-only, failing); nothing was written, and it can be tried again."""
+
+
+class StoreDamagedError(UsageError):
+    """The file is no database of a kit, or it is damaged; no retry can help."""
+
+
+@contextlib.contextmanager
+def faults_named(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours: what happened, to which file, what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise StoreDamagedError(
+                f"{path} is damaged or no database ({error}): move it aside and start the kit again; keep the file, "
+                f"what can be read of it is evidence"
+            ) from error
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreWriteError(f"the disk that holds {path} is full: free some space on it") from error
+        if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY}:
+            raise StoreWriteError(f"{path} cannot be written ({error}): check the disk and its permissions") from error
+        raise
+
+
+class DirectoryLock:
+    """Exclusive use of a data directory, from construction until ``release()`` or the end of the process."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make the directory (mode 0700) where it is missing, and lock it.
+
+        Raises:
+            UsageError: it cannot be made or written, or another kit uses it.
+        """
+        path = directory / LOCK_NAME
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.chmod(0o700)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(
+                f"the kit's data directory {directory} cannot be written ({error.strerror}): make it writable, or "
+                f"name another with --data-dir or GONIO_KIT_DATA_DIR"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise UsageError(
+                f"another kit already runs on {directory}: stop it first, or name another directory with --data-dir"
+            ) from error
+
+    def release(self) -> None:
+        """Let another process have the directory."""
+        os.close(self._file)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the kit's database for writing; create and migrate it as needed. The caller holds the directory's lock.
+
+    Raises:
+        UsageError: the file cannot be opened, is damaged, is another program's, or a newer gonio's.
+        StoreWriteError: the disk is full or failing.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written ({error.strerror}): check its permissions") from error
+    with faults_named(path):
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open the database of a kit that may be running, to look and not to touch.
+
+    Raises:
+        UsageError: there is none, or it is damaged or of another version.
+    """
+    if not path.exists():
+        raise UsageError(f"there is no kit in {path.parent}: run 'gonio gateway run' first, or name its --data-dir")
+    with faults_named(path):
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+        try:
+            _require_current(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    version = _version(connection, path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise StoreDamagedError(f"{path} is damaged ({verdict}): move it aside and start the kit again; keep the file")
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE;{script};PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {number};COMMIT;"
+        )
+
+
+def _require_current(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection, path) != len(MIGRATIONS):
+        raise UsageError(f"{path} is of another version of gonio: start the kit once to bring it up to date")
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION_ID and (tables or version):
+        raise StoreDamagedError(f"{path} is the database of another program: name another data directory")
+    if version > len(MIGRATIONS):
+        raise UsageError(f"{path} was written by a newer gonio (schema {version}): update gonio on this kit")
+    return int(version)

@@ -1,0 +1,348 @@
+"""What a kit must never lose: who it is, which sensors it wears, its open sessions and its outbox.
+
+A record and its outbox row are written in one transaction, with the next number of a gapless sequence, and the same
+transaction removes the journal of the session that it closes. So at every moment, whatever was killed, a session is
+either in the journal or in the outbox, once.
+
+Every method is one blocking transaction; from a coroutine call it with ``asyncio.to_thread``. Methods may be called
+from several threads.
+"""
+
+import json
+import secrets
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+from gonio.errors import UsageError
+from gonio.gateway.database import DATABASE_NAME, DirectoryLock, faults_named, open_database, open_for_reading
+from gonio.gateway.records import Capture, Draft, OpenSession, OutboxCounts, PairedSensor, RejectedRecord
+from gonio.messages import Ack, AckStatus, Envelope, RepReport
+from gonio.signal.consts import Segment
+
+_Row: TypeAlias = tuple[Any, ...]
+
+_COLUMNS = (
+    "record_id, kind, outbox_id, sequence, boot_id, monotonic_ns, captured_at, clock, schema_version, key_id, "
+    "signature, payload"
+)
+
+
+class KitStore:
+    """The kit's durable state; a context manager. Make it with :meth:`open` or :meth:`peek`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: DirectoryLock | None) -> None:
+        """Take over an open database; None as lock is for reading only."""
+        self.path = path
+        self._db = connection
+        self._directory_lock = lock
+        self._mutex = threading.RLock()
+        self._listeners: list[Callable[[], None]] = []
+        self._closed = False
+
+    @classmethod
+    def open(cls, data_dir: Path) -> Self:
+        """Open the kit in a directory for writing, and create it there if there is none.
+
+        Raises:
+            UsageError: the directory cannot be written, another kit uses it, or its database is damaged or foreign.
+            StoreWriteError: the disk is full or failing.
+        """
+        lock = DirectoryLock(data_dir)
+        path = data_dir / DATABASE_NAME
+        try:
+            store = cls(path, open_database(path), lock)
+        except BaseException:
+            lock.release()
+            raise
+        try:
+            store._create_identity()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def peek(cls, data_dir: Path) -> Self:
+        """Open a kit for reading, beside the process that runs it.
+
+        Raises:
+            UsageError: there is no kit, or its database is damaged or of another version.
+        """
+        path = data_dir / DATABASE_NAME
+        return cls(path, open_for_reading(path), None)
+
+    def close(self) -> None:
+        """Close the database and let another process have the directory; again has no effect."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+            self._db.close()
+            if self._directory_lock is not None:
+                self._directory_lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex, faults_named(self.path):
+            if self._closed:
+                raise UsageError("the kit's store is closed")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # some faults roll back by themselves
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex, faults_named(self.path):
+            if self._closed:
+                raise UsageError("the kit's store is closed")
+            yield self._db
+
+    # --- identity ----------------------------------------------------------------------------------------------------
+
+    def _create_identity(self) -> None:
+        with self._transaction() as db:
+            db.execute("INSERT INTO kit VALUES (1, ?) ON CONFLICT DO NOTHING", (f"kit-{secrets.token_hex(8)}",))
+            db.execute("INSERT INTO outbox_head VALUES (1, ?, 0) ON CONFLICT DO NOTHING", (str(uuid.uuid4()),))
+
+    @property
+    def kit_id(self) -> str:
+        """The kit's name, made once, random."""
+        with self._reading() as db:
+            return str(db.execute("SELECT kit_id FROM kit").fetchone()[0])
+
+    @property
+    def outbox_id(self) -> uuid.UUID:
+        """The outbox's name, new whenever an outbox is created: sequences are gapless within it."""
+        with self._reading() as db:
+            return uuid.UUID(db.execute("SELECT outbox_id FROM outbox_head").fetchone()[0])
+
+    # --- pairing -----------------------------------------------------------------------------------------------------
+
+    def pair(self, sensors: Iterable[PairedSensor]) -> None:
+        """Let these sensors, and no others, belong to the leg."""
+        rows = [(s.segment, s.address, s.family, s.name) for s in sensors]
+        with self._transaction() as db:
+            db.execute("DELETE FROM sensor")
+            db.executemany("INSERT INTO sensor VALUES (?, ?, ?, ?)", rows)
+
+    def pairing(self) -> Mapping[Segment, PairedSensor]:
+        """Give the sensors that belong to the leg."""
+        with self._reading() as db:
+            rows = db.execute("SELECT segment, address, family, name FROM sensor").fetchall()
+        return {row[0]: PairedSensor(*row) for row in rows}
+
+    # --- journal -----------------------------------------------------------------------------------------------------
+
+    def journal(
+        self,
+        session: OpenSession,
+        *,
+        first_rep: int = 1,
+        first_point: int = 0,
+    ) -> None:
+        """Commit how far a session has come; opens it in the journal if it is not there yet.
+
+        Args:
+            session: its head, and the repetitions and curve points that are new since the last call.
+            first_rep: number of the first of ``session.reps``, from 1.
+            first_point: index of the first of ``session.curve``.
+
+        Raises:
+            StoreWriteError: the disk did not take it; nothing of this call is written.
+        """
+        key = str(session.record_id)
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO open_session VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (record_id) DO UPDATE SET head = excluded.head",
+                (key, *_capture_row(session.capture), session.head),
+            )
+            db.executemany(
+                "INSERT INTO open_rep VALUES (?, ?, ?)",
+                [(key, n, r.model_dump_json(exclude_defaults=True)) for n, r in enumerate(session.reps, first_rep)],
+            )
+            if session.curve:
+                points = json.dumps(session.curve, separators=(",", ":"))
+                db.execute("INSERT INTO open_curve VALUES (?, ?, ?)", (key, first_point, points))
+
+    def open_sessions(self) -> list[OpenSession]:
+        """Give every session in the journal, with all that is known of it, oldest first."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT record_id, boot_id, monotonic_ns, captured_at, clock, head FROM open_session ORDER BY record_id"
+            ).fetchall()
+            return [_open_session(db, row) for row in rows]
+
+    # --- outbox ------------------------------------------------------------------------------------------------------
+
+    def commit(self, draft: Draft, *, closes: uuid.UUID | None = None) -> Envelope:
+        """Put a record into the outbox, under the next number of the sequence.
+
+        Doing it again with the same ``record_id`` gives the record that is there: a caller who does not know
+        whether a commit succeeded may repeat it.
+
+        Args:
+            draft: the record.
+            closes: the journalled session that this record is the end of.
+
+        Raises:
+            StoreWriteError: the disk did not take it; nothing is written and no number is used up.
+            ValueError: the record would not be accepted on the wire (pydantic's ValidationError); likewise.
+        """
+        with self._transaction() as db:
+            envelope = _stored(db, self.kit_id, draft.record_id) or _insert(db, self.kit_id, draft)
+            if closes is not None:
+                db.execute("DELETE FROM open_session WHERE record_id = ?", (str(closes),))
+        for listener in tuple(self._listeners):
+            listener()
+        return envelope
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call a function, in the committing thread, after each record committed; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def pending_sequences(self, limit: int) -> list[int]:
+        """Give the numbers of the records that wait for the clinic's word, oldest first."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT sequence FROM outbox WHERE state = 'pending' ORDER BY sequence LIMIT ?", (limit,)
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def envelopes(self, sequences: Collection[int]) -> list[Envelope]:
+        """Give the records of these numbers, in order."""
+        marks = ",".join("?" * len(sequences))
+        with self._reading() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM record WHERE sequence IN ({marks}) "  # noqa: S608 - only question marks
+                "AND outbox_id = (SELECT outbox_id FROM outbox_head) ORDER BY sequence",
+                tuple(sequences),
+            ).fetchall()
+        kit_id = self.kit_id
+        return [_envelope(kit_id, row) for row in rows]
+
+    def count_attempts(self, sequences: Iterable[int]) -> None:
+        """Note that these records were sent once more."""
+        with self._transaction() as db:
+            db.executemany("UPDATE outbox SET attempts = attempts + 1 WHERE sequence = ?", [(n,) for n in sequences])
+
+    def settle(self, acks: Iterable[Ack]) -> list[int]:
+        """Take the clinic's word on records; gives the numbers that are settled by it (again or anew).
+
+        A refused record stays, with the reason. "stored" has the last word: a record that the clinic has is not
+        refused by an older answer that comes late. Ids that are not ours are passed over.
+        """
+        settled = []
+        with self._transaction() as db:
+            for ack in acks:
+                state = "rejected" if ack.status is AckStatus.REJECTED else "acknowledged"
+                reason = (ack.reason or "no reason given") if state == "rejected" else None
+                db.execute(
+                    "UPDATE outbox SET state = ?, reason = ? WHERE record_id = ? AND state <> 'acknowledged'",
+                    (state, reason, str(ack.record_id)),
+                )
+                row = db.execute("SELECT sequence FROM outbox WHERE record_id = ?", (str(ack.record_id),)).fetchone()
+                if row is not None:
+                    settled.append(int(row[0]))
+        return settled
+
+    def counts(self) -> OutboxCounts:
+        """Count the records by state."""
+        with self._reading() as db:
+            by_state = dict(db.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
+        return OutboxCounts(*(by_state.get(state, 0) for state in ("pending", "acknowledged", "rejected")))
+
+    def rejected(self) -> list[RejectedRecord]:
+        """Give the records that the clinic refused, oldest first, with its reasons."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT record_id, r.sequence, kind, captured_at, reason FROM outbox AS o JOIN record AS r "
+                "USING (record_id) WHERE state = 'rejected' ORDER BY r.sequence"
+            ).fetchall()
+        return [RejectedRecord(uuid.UUID(row[0]), *row[1:]) for row in rows]
+
+
+def _insert(db: sqlite3.Connection, kit_id: str, draft: Draft) -> Envelope:
+    (outbox_id, sequence) = db.execute(
+        "UPDATE outbox_head SET last_sequence = last_sequence + 1 RETURNING outbox_id, last_sequence"
+    ).fetchone()
+    envelope = Envelope(
+        record_id=draft.record_id,
+        kind=draft.kind,
+        kit_id=kit_id,
+        outbox_id=uuid.UUID(outbox_id),
+        sequence=sequence,
+        boot_id=draft.capture.boot_id,
+        monotonic_ns=draft.capture.monotonic_ns,
+        captured_at=draft.capture.captured_at,
+        clock=draft.capture.clock,
+        schema_version=draft.schema_version,
+        payload=draft.payload,
+    )
+    key, version = str(draft.record_id), draft.schema_version
+    db.execute(
+        "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?)",
+        (key, draft.kind.value, outbox_id, sequence, *_capture_row(draft.capture), version, draft.payload),
+    )
+    db.execute("INSERT INTO outbox (record_id, sequence) VALUES (?, ?)", (key, sequence))
+    return envelope
+
+
+def _stored(db: sqlite3.Connection, kit_id: str, record_id: uuid.UUID) -> Envelope | None:
+    row = db.execute(f"SELECT {_COLUMNS} FROM record WHERE record_id = ?", (str(record_id),)).fetchone()  # noqa: S608 - constant
+    return _envelope(kit_id, row) if row else None
+
+
+def _envelope(kit_id: str, row: _Row) -> Envelope:
+    return Envelope(
+        record_id=uuid.UUID(row[0]),
+        kind=row[1],
+        kit_id=kit_id,
+        outbox_id=uuid.UUID(row[2]),
+        sequence=row[3],
+        boot_id=uuid.UUID(row[4]),
+        monotonic_ns=row[5],
+        captured_at=row[6],
+        clock=row[7],
+        schema_version=row[8],
+        key_id=row[9],
+        signature=row[10],
+        payload=row[11],
+    )
+
+
+def _capture_row(capture: Capture) -> tuple[str, int, str, str]:
+    return (str(capture.boot_id), capture.monotonic_ns, capture.captured_at, capture.clock)
+
+
+def _open_session(db: sqlite3.Connection, row: _Row) -> OpenSession:
+    reps = db.execute("SELECT rep FROM open_rep WHERE record_id = ? ORDER BY number", (row[0],))
+    pieces = db.execute("SELECT first, points FROM open_curve WHERE record_id = ? ORDER BY first", (row[0],))
+    curve: list[int | None] = []
+    for first, points in pieces:
+        curve.extend([None] * (first - len(curve)))
+        curve.extend(json.loads(points))
+    return OpenSession(
+        record_id=uuid.UUID(row[0]),
+        capture=Capture(uuid.UUID(row[1]), row[2], row[3], row[4]),
+        head=row[5],
+        reps=tuple(RepReport.model_validate_json(rep) for (rep,) in reps),
+        curve=tuple(curve),
+    )

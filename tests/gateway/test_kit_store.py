@@ -1,0 +1,251 @@
+import sqlite3
+import stat
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from pydantic import ValidationError
+
+from gonio.errors import UsageError
+from gonio.gateway.database import DATABASE_NAME, StoreDamagedError, StoreWriteError
+from gonio.gateway.records import Capture, Draft, OpenSession, PairedSensor
+from gonio.gateway.store import KitStore
+from gonio.messages import Ack, AckStatus, Kind, RepReport, new_record_id
+
+CAPTURE = Capture(uuid.uuid4(), 5, "2026-03-01T10:00:00.000+01:00", "synchronised")
+REP = RepReport(
+    start_s=1, peak_s=2, end_s=3, signal="knee", peak_flexion_deg=90.0, min_flexion_deg=2.0, rom_deg=88.0, measured=True
+)
+
+
+def draft(payload: str = "{}") -> Draft:
+    return Draft(new_record_id(), Kind.CHECK_IN, CAPTURE, 1, payload)
+
+
+def ack(record_id: uuid.UUID, status: AckStatus = AckStatus.STORED, reason: str | None = None) -> Ack:
+    return Ack(record_id=record_id, status=status, reason=reason)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[KitStore]:
+    with KitStore.open(tmp_path / "kit") as store:
+        yield store
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Any order of commits, failed commits, acknowledgements, kills and restarts keeps the promise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = TemporaryDirectory()
+        self.store = KitStore.open(Path(self.directory.name))
+        self.drafts: list[Draft] = []
+        self.state: dict[uuid.UUID, str] = {}
+        self.open: dict[uuid.UUID, int] = {}
+
+    @rule(payload=st.text(max_size=20))
+    def commit(self, payload: str) -> None:
+        self.drafts.append(draft(payload))
+        envelope = self.store.commit(self.drafts[-1])
+        assert envelope.sequence == len(self.drafts)
+        self.state[envelope.record_id] = "pending"
+
+    @precondition(lambda self: self.drafts)
+    @rule(data=st.data())
+    def commit_again(self, data: st.DataObject) -> None:
+        number = data.draw(st.integers(1, len(self.drafts)))
+        assert self.store.commit(self.drafts[number - 1]).sequence == number
+
+    @rule()
+    def commit_is_refused(self) -> None:
+        bad = Draft(new_record_id(), Kind.CHECK_IN, Capture(uuid.uuid4(), 5, "yesterday", "synchronised"), 1, "{}")
+        with pytest.raises(ValidationError):
+            self.store.commit(bad)
+
+    @rule()
+    def disk_is_full(self) -> None:
+        (pages,) = self.store._db.execute("PRAGMA page_count").fetchone()
+        self.store._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreWriteError, match="full"):
+            self.store.commit(draft("x" * 50_000))
+        self.store._db.execute("PRAGMA max_page_count = 1000000")
+
+    @rule()
+    def journal(self) -> None:
+        record_id = new_record_id()
+        self.store.journal(OpenSession(record_id, CAPTURE, "{}", (REP,)))
+        self.open[record_id] = 1
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def journal_more(self, data: st.DataObject) -> None:
+        record_id = data.draw(st.sampled_from(sorted(self.open)))
+        self.open[record_id] += 1
+        self.store.journal(OpenSession(record_id, CAPTURE, "{}", (REP,)), first_rep=self.open[record_id])
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def close_session(self, data: st.DataObject) -> None:
+        record_id = data.draw(st.sampled_from(sorted(self.open)))
+        del self.open[record_id]
+        self.drafts.append(Draft(record_id, Kind.SESSION, CAPTURE, 1, "{}"))
+        self.store.commit(self.drafts[-1], closes=record_id)
+        self.state[record_id] = "pending"
+
+    @precondition(lambda self: self.drafts)
+    @rule(data=st.data(), status=st.sampled_from(AckStatus))
+    def settle(self, data: st.DataObject, status: AckStatus) -> None:
+        number = data.draw(st.integers(1, len(self.drafts)))
+        record_id = self.drafts[number - 1].record_id
+        assert self.store.settle([ack(record_id, status), ack(uuid.uuid4())]) == [number]
+        if self.state[record_id] != "acknowledged":
+            self.state[record_id] = "rejected" if status is AckStatus.REJECTED else "acknowledged"
+
+    @rule()
+    def restart(self) -> None:
+        self.store.close()
+        self.store = KitStore.open(Path(self.directory.name))
+
+    @invariant()
+    def sequence_is_gapless_and_each_record_is_there_once(self) -> None:
+        rows = self.store._db.execute("SELECT record_id, sequence FROM record ORDER BY sequence").fetchall()
+        assert rows == [(str(d.record_id), n) for n, d in enumerate(self.drafts, 1)]
+        states = dict(self.store._db.execute("SELECT record_id, state FROM outbox").fetchall())
+        assert states == {str(k): v for k, v in self.state.items()}
+
+    @invariant()
+    def the_journal_holds_what_is_open(self) -> None:
+        assert {s.record_id: len(s.reps) for s in self.store.open_sessions()} == self.open
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.directory.cleanup()
+
+
+TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+
+
+def test_identity_is_made_once(tmp_path: Path) -> None:
+    with KitStore.open(tmp_path) as store:
+        identity = (store.kit_id, store.outbox_id)
+    with KitStore.open(tmp_path) as store:
+        assert (store.kit_id, store.outbox_id) == identity
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    directory = tmp_path / "kit"
+    directory.mkdir(mode=0o755)
+    with KitStore.open(directory) as store:
+        store.commit(draft())
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o600}
+
+
+def test_it_is_on_the_disk_before_it_counts(store: KitStore) -> None:
+    assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_second_kit_is_kept_out_and_a_reader_is_not(tmp_path: Path) -> None:
+    with KitStore.open(tmp_path) as store:
+        store.commit(draft())
+        with pytest.raises(UsageError, match="another kit already runs"):
+            KitStore.open(tmp_path)
+        with KitStore.peek(tmp_path) as reader:
+            assert reader.counts().pending == 1
+            with pytest.raises(StoreWriteError):
+                reader.commit(draft())
+    KitStore.open(tmp_path).close()
+
+
+def test_a_directory_without_a_kit_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no kit"):
+        KitStore.peek(tmp_path)
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UsageError, match=r"cannot be written .*--data-dir"):
+        KitStore.open(file / "kit")
+
+
+def test_a_place_where_not_even_root_may_write_is_told() -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        KitStore.open(Path("/proc/gonio-kit"))
+
+
+def test_a_file_that_is_no_database_is_told_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / DATABASE_NAME
+    file.write_bytes(b"a text, and certainly no database" * 100)
+    with pytest.raises(StoreDamagedError, match="move it aside"):
+        KitStore.open(tmp_path)
+    assert file.read_bytes().startswith(b"a text")
+    file.unlink()
+    KitStore.open(tmp_path).close()  # the lock was released
+
+
+def test_a_damaged_database_is_told(tmp_path: Path) -> None:
+    with KitStore.open(tmp_path) as store:
+        for _ in range(50):
+            store.commit(draft("x" * 1000))
+    file = tmp_path / DATABASE_NAME
+    data = bytearray(file.read_bytes())
+    data[4096 * 2 : 4096 * 12] = b"\xa5" * (4096 * 10)
+    file.write_bytes(data)
+    with pytest.raises(StoreDamagedError, match="move it aside"):
+        KitStore.open(tmp_path)
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / DATABASE_NAME)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    with pytest.raises(StoreDamagedError, match="another program"):
+        KitStore.open(tmp_path)
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    with KitStore.open(tmp_path) as store:
+        store._db.execute("PRAGMA user_version = 99")
+    with pytest.raises(UsageError, match="newer gonio"):
+        KitStore.open(tmp_path)
+
+
+def test_what_was_stored_late_is_not_refused_again(store: KitStore) -> None:
+    record_id = store.commit(draft()).record_id
+    store.settle([ack(record_id, AckStatus.REJECTED, "odd")])
+    assert store.rejected()[0].reason == "odd"
+    store.settle([ack(record_id)])
+    store.settle([ack(record_id, AckStatus.REJECTED, "odd")])
+    assert store.rejected() == []
+    assert store.counts().acknowledged == 1
+
+
+def test_the_very_text_comes_back(store: KitStore) -> None:
+    committed = store.commit(draft('{"a": 1.50, "é": "\\u00e9"}'))
+    assert store.envelopes([1]) == [committed]
+    assert store.pending_sequences(10) == [1]
+
+
+def test_pairing_is_replaced_as_a_whole(store: KitStore) -> None:
+    old = PairedSensor("thigh", "AA", "movella_dot", "a")
+    store.pair([old, PairedSensor("shank", "BB", "movella_dot", "b")])
+    new = PairedSensor("shank", "AA", "movella_dot", "a")
+    store.pair([new])
+    assert store.pairing() == {"shank": new}
+
+
+def test_a_journalled_curve_is_put_together_with_its_holes(store: KitStore) -> None:
+    session = OpenSession(new_record_id(), CAPTURE, "{}", curve=(1, None))
+    store.journal(session)
+    store.journal(OpenSession(session.record_id, CAPTURE, '{"later":1}', curve=(5,)), first_point=4)
+    (kept,) = store.open_sessions()
+    assert kept.curve == (1, None, None, None, 5)
+    assert kept.head == '{"later":1}'
