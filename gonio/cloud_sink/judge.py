@@ -1,0 +1,114 @@
+"""Whether one element of a publish may enter the book: pure, and before any transaction is open."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from gonio.cloud_sink.model import Unreadable
+from gonio.messages import BadRecord, Envelope, Kind, MessageError, SessionSummary, read_session
+
+#: No kit of ours captured anything before this: an earlier moment from a synchronised clock is a fault.
+EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+#: How far a synchronised kit's clock may be ahead of ours; more is a fault of one of the two.
+MAX_AHEAD: Final = timedelta(hours=24)
+#: What a clock that was never set can show; within it every time zone's date exists.
+CLOCK_YEARS: Final = range(1970, 9999)
+#: The payload versions that can be kept; only those of ``session`` are read here so far.
+KNOWN_VERSION: Final = 1
+
+MAX_REASON: Final = 400  # below what Ack and the quarantine take
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A record that may be stored; ``summary`` is there for sessions only."""
+
+    envelope: Envelope
+    captured_utc: datetime
+    received_at: datetime
+    content_hash: bytes
+    summary: SessionSummary | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Something that goes to the quarantine; ``record_id`` is whom to answer, where one could be read."""
+
+    reason: str
+    content: bytes
+    record_id: UUID | None
+    outbox_id: UUID | None = None
+    sequence: int | None = None
+
+
+def judge(kit_id: str | None, item: Envelope | BadRecord | Unreadable, received_at: datetime) -> Accepted | Refused:
+    """Judge one element that came on a kit's topic.
+
+    A clock that says it was not synchronised may say any time: that is evidence, not a fault, and is kept. A
+    synchronised one must lie between EARLIEST and MAX_AHEAD after ``received_at``.
+    """
+    if isinstance(item, Unreadable):
+        return Refused(_one_line(item.reason), item.data, None)
+    if isinstance(item, BadRecord):
+        return Refused(_one_line(item.reason), item.text.encode(), item.record_id)
+    try:
+        return _accept(kit_id, item, received_at)
+    except MessageError as error:
+        return refuse(item, str(error))
+
+
+def refuse(envelope: Envelope, reason: str) -> Refused:
+    """Refuse a record that could be read; its payload is kept to the letter."""
+    return Refused(
+        _one_line(reason),
+        envelope.model_dump_json(exclude_none=True).encode(),
+        envelope.record_id,
+        envelope.outbox_id,
+        envelope.sequence,
+    )
+
+
+def _accept(kit_id: str | None, envelope: Envelope, received_at: datetime) -> Accepted:
+    if envelope.kit_id != kit_id:
+        raise MessageError("the record names another kit than the topic it came on")
+    if envelope.schema_version != KNOWN_VERSION:
+        raise MessageError(f"schema version {envelope.schema_version} of {envelope.kind.value} is not known here")
+    try:
+        captured_utc = envelope.captured.astimezone(UTC)
+    except OverflowError as error:
+        raise MessageError("captured_at lies outside the calendar") from error
+    if captured_utc.year not in CLOCK_YEARS:
+        raise MessageError("captured_at lies outside what a clock can show")
+    if envelope.clock == "synchronised":
+        if captured_utc < EARLIEST:
+            raise MessageError(f"captured_at is before {EARLIEST.year} though the clock was synchronised")
+        if captured_utc > received_at + MAX_AHEAD:
+            raise MessageError("captured_at is over a day in the future though the clock was synchronised")
+    return Accepted(
+        envelope,
+        captured_utc,
+        received_at,
+        hashlib.sha256(envelope.signed_bytes()).digest(),
+        _read_payload(envelope),
+    )
+
+
+def _read_payload(envelope: Envelope) -> SessionSummary | None:
+    if envelope.kind is Kind.SESSION:
+        return read_session(envelope)
+    try:
+        payload = from_json(envelope.payload, allow_inf_nan=False)
+    except ValueError as error:
+        raise MessageError("the payload is not JSON") from error
+    if not isinstance(payload, dict):
+        raise MessageError("the payload is not a JSON object")
+    return None
+
+
+def _one_line(reason: str) -> str:
+    """Bound a reason, which may repeat a peer's field names, to what an acknowledgement and a terminal can take."""
+    return "".join(c if c.isprintable() else "?" for c in reason[:MAX_REASON])

@@ -1,0 +1,251 @@
+"""The book: one handle for all that is written to it and read from it, safe to use from several threads.
+
+A write is one transaction, on disk (``synchronous=FULL``) when the call returns. Calls block: a program with an event
+loop makes them in a worker thread.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from uuid import UUID
+
+from sqlalchemy import Engine, Select, func, select
+from sqlalchemy.exc import IntegrityError
+
+from gonio.cloud_sink import admin
+from gonio.cloud_sink.audit import audit
+from gonio.cloud_sink.engine import open_engine, store_errors, writer
+from gonio.cloud_sink.intake import Intake
+from gonio.cloud_sink.judge import judge
+from gonio.cloud_sink.model import Audit, Delivery, PatientRow, QuarantineRow, SessionRow, Unreadable
+from gonio.cloud_sink.schema import PATIENTS, QUARANTINE, RECORDS, SESSIONS
+from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
+
+#: Two workers may meet over one record where a database lets both write at once; the second then finds it there.
+_TRIES: Final = 3
+
+
+def open_store(url: str, *, create: bool = True) -> "Store":
+    """Open the book at ``sqlite:///path/to/file`` and bring its tables up to date.
+
+    Args:
+        url: where it is.
+        create: whether a missing file is made (its folder must be there).
+
+    Raises:
+        UsageError: it cannot be opened; the text says what to do.
+    """
+    return Store(open_engine(url, create=create))
+
+
+class Store:
+    """The book, open; a context manager that closes it.
+
+    Every method raises StoreUnavailableError when the book cannot be used just now (nothing was changed; try again)
+    and StoreError when it is damaged or refuses a change.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._reader = engine
+        self._writer = writer(engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._reader.dispose()
+
+    # --- intake ---
+
+    def ingest(
+        self, kit_id: str, items: Sequence[Envelope | BadRecord | Unreadable], received_at: datetime
+    ) -> list[Ack]:
+        """Take in one publish; see ``ingest_batch``."""
+        return self.ingest_batch([Delivery(kit_id, tuple(items), received_at)])[0]
+
+    def ingest_batch(self, deliveries: Sequence[Delivery]) -> list[list[Ack]]:
+        """Take in some publishes in one transaction, and answer only when it is committed.
+
+        A new record is stored with all that derives from it; a repeated one changes nothing; whatever else (unreadable,
+        against its schema, another kit's, an id or a sequence used before for other content) is kept in the
+        quarantine and answered as rejected.
+
+        Returns:
+            For each delivery its acknowledgements, in order; an element without a readable record id has none.
+        """
+        batch = [
+            (d.kit_id, judge(d.kit_id, item, d.received_at), d.received_at) for d in deliveries for item in d.items
+        ]
+        with store_errors():
+            answers = iter(self._take_in(batch))
+        return [[ack for _ in d.items if (ack := next(answers)) is not None] for d in deliveries]
+
+    def _take_in(self, batch: Sequence[Any]) -> list[Ack | None]:
+        for _ in range(_TRIES - 1):
+            try:
+                with self._writer.begin() as connection:
+                    return Intake(connection, batch).run()
+            except IntegrityError:
+                continue
+        with self._writer.begin() as connection:
+            return Intake(connection, batch).run()
+
+    # --- people and kits ---
+
+    def add_patient(self, name: str, time_zone: str) -> UUID:
+        """Enter a patient of the home clinic.
+
+        Args:
+            name: as the clinic's pages show it; it never leaves the clinic's side.
+            time_zone: IANA name such as ``America/Chicago``; it decides on which date a session counts.
+
+        Raises:
+            UsageError: no name, or no such time zone.
+        """
+        with store_errors(), self._writer.begin() as connection:
+            return admin.add_patient(connection, name, time_zone)
+
+    def add_kit(self, kit_id: str, label: str = "") -> None:
+        """Enter a kit of the home clinic, or give a known one a label.
+
+        Raises:
+            UsageError: it is no kit id.
+        """
+        with store_errors(), self._writer.begin() as connection:
+            admin.add_kit(connection, kit_id, label)
+
+    def bind_kit(
+        self, kit_id: str, patient_id: UUID, *, since: datetime, side: Literal["left", "right"] | None = None
+    ) -> None:
+        """Give a kit to a patient from a moment on; it is taken from whoever had it then.
+
+        What the kit captured from that moment on belongs to this patient, also where it arrived before this call. A
+        kit that is not entered yet is entered. Binding again to the patient who has it already changes nothing.
+
+        Raises:
+            UsageError: no such patient, no kit id, or the kit was given to somebody at that moment or later.
+        """
+        with store_errors(), self._writer.begin() as connection:
+            admin.bind_kit(connection, kit_id, patient_id, since=since, side=side)
+
+    def unbind_kit(self, kit_id: str, *, at: datetime) -> None:
+        """Take a kit back: what it captures from that moment on belongs to nobody.
+
+        Raises:
+            UsageError: nobody has the kit at that moment, or it was given to somebody later.
+        """
+        with store_errors(), self._writer.begin() as connection:
+            admin.unbind_kit(connection, kit_id, at=at)
+
+    def rederive(self) -> None:
+        """Make all derived tables again from records and bindings, in one transaction."""
+        with store_errors(), self._writer.begin() as connection:
+            admin.rederive(connection)
+
+    # --- reading ---
+
+    def patients(self) -> list[PatientRow]:
+        """Give all patients by name."""
+        with store_errors(), self._reader.connect() as connection:
+            rows = connection.execute(_patients().order_by(PATIENTS.c.name, PATIENTS.c.patient_id))
+            return [PatientRow(*row) for row in rows]
+
+    def patient(self, patient_id: UUID) -> PatientRow | None:
+        """Give one patient, or None."""
+        with store_errors(), self._reader.connect() as connection:
+            row = connection.execute(_patients().where(PATIENTS.c.patient_id == patient_id)).first()
+            return None if row is None else PatientRow(*row)
+
+    def sessions(self, patient_id: UUID, *, limit: int = 100, before: datetime | None = None) -> list[SessionRow]:
+        """Give a patient's sessions, newest first, those captured before a moment."""
+        query = (
+            _sessions()
+            .where(SESSIONS.c.patient_id == patient_id)
+            .order_by(SESSIONS.c.started_at.desc(), SESSIONS.c.record_id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(SESSIONS.c.started_at < before)
+        with store_errors(), self._reader.connect() as connection:
+            return [_session_row(*row) for row in connection.execute(query)]
+
+    def session(self, record_id: UUID) -> SessionRow | None:
+        """Give one session, or None."""
+        with store_errors(), self._reader.connect() as connection:
+            row = connection.execute(_sessions().where(SESSIONS.c.record_id == record_id)).first()
+            return None if row is None else _session_row(*row)
+
+    def quarantine(self, *, limit: int = 100) -> list[QuarantineRow]:
+        """Give what was refused, newest first."""
+        columns = QUARANTINE.c
+        query = (
+            select(
+                columns.topic_kit,
+                columns.record_id,
+                columns.reason,
+                columns.content,
+                columns.content_bytes,
+                columns.last_received_at,
+                columns.times,
+            )
+            .order_by(columns.last_received_at.desc(), columns.quarantine_id)
+            .limit(limit)
+        )
+        with store_errors(), self._reader.connect() as connection:
+            return [QuarantineRow(*row) for row in connection.execute(query)]
+
+    def audit(self) -> Audit:
+        """Say whether the book is complete."""
+        with store_errors(), self._reader.connect() as connection:
+            return audit(connection)
+
+
+def _patients() -> Select[Any]:
+    per_patient = (
+        select(
+            SESSIONS.c.patient_id,
+            func.count().label("sessions"),
+            func.max(SESSIONS.c.started_at).label("last_session_at"),
+        )
+        .group_by(SESSIONS.c.patient_id)
+        .subquery()
+    )
+    return select(
+        PATIENTS.c.patient_id,
+        PATIENTS.c.name,
+        PATIENTS.c.time_zone,
+        func.coalesce(per_patient.c.sessions, 0),
+        per_patient.c.last_session_at,
+    ).join_from(PATIENTS, per_patient, PATIENTS.c.patient_id == per_patient.c.patient_id, isouter=True)
+
+
+def _sessions() -> Select[Any]:
+    return select(
+        SESSIONS.c.record_id,
+        SESSIONS.c.patient_id,
+        SESSIONS.c.kit_id,
+        RECORDS.c.captured_at,
+        RECORDS.c.received_at,
+        RECORDS.c.clock,
+        RECORDS.c.payload,
+    ).join_from(SESSIONS, RECORDS, SESSIONS.c.record_id == RECORDS.c.record_id)
+
+
+def _session_row(
+    record_id: UUID,
+    patient_id: UUID | None,
+    kit_id: str,
+    captured_at: str,
+    received_at: datetime,
+    clock: str,
+    payload: str,
+) -> SessionRow:
+    summary = SessionSummary.model_validate_json(payload)
+    return SessionRow(record_id, patient_id, kit_id, datetime.fromisoformat(captured_at), received_at, clock, summary)
