@@ -41,23 +41,25 @@ def read_profile(content: dict[str, Any], name: str) -> Profile:
     try:
         profile = Profile.model_validate(content)
     except ValidationError as error:
-        raise ProfileError("\n".join(f"{name}: {_place(content, e['loc'])}: {e['msg']}" for e in error.errors())) from None
+        raise ProfileError(
+            "\n".join(f"{name}: {_place(content, e['loc'])}: {e['msg']}" for e in error.errors())
+        ) from None
     problems = list(profile.problems())
     if problems:
         raise ProfileError("\n".join(f"{name}: {problem}" for problem in problems))
     return profile
 
 
-def _place(content: object, location: tuple[int | str, ...]) -> str:
+def _place(content: Any, location: tuple[int | str, ...]) -> str:  # noqa: ANN401 - whatever the YAML holds
     """Name a place for people: the fields of a packet by their name in place of their number."""
     words: list[str] = []
     for key in location:
         try:
-            content = content[key]  # type: ignore[index] - a step that does not exist ends in the except
+            content = content[key]
         except (KeyError, IndexError, TypeError):
             content = None
-        named = isinstance(key, int) and isinstance(content, dict) and isinstance(content.get("name"), str)
-        words.append(str(content["name"]) if named and isinstance(content, dict) else str(key))
+        name = content.get("name") if isinstance(key, int) and isinstance(content, dict) else None
+        words.append(str(name or key))
     return " > ".join(words) or "profile"
 
 

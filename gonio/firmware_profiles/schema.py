@@ -351,21 +351,21 @@ class Command(_Part):
     Attributes:
         title: for people.
         role: the characteristic written to.
-        bytes: the template (see the head of this module).
+        written: the template, under the key ``bytes`` (see the head of this module).
         parameters: bounds of the parameters that are no settings.
         shown_as: how a decoded one is called, when not by its name; may hold parameters in braces.
     """
 
     title: str
     role: Name
-    bytes: str
+    written: str = Field(alias="bytes")
     parameters: dict[Name, Parameter] = {}
     shown_as: str | None = None
 
     @property
     def template(self) -> tuple[bytes | Slot, ...]:
         """The template's parts in order."""
-        return parse_template(self.bytes)
+        return parse_template(self.written)
 
     @property
     def size(self) -> int:
@@ -374,7 +374,7 @@ class Command(_Part):
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
-        parse_template(self.bytes)
+        parse_template(self.written)
         return self
 
 
@@ -583,22 +583,24 @@ class Profile(_Part):
             yield f"role {command.role} cannot be written"
         elif characteristic.size is not None and command.size > characteristic.size:
             yield f"{command.size} bytes are more than the {characteristic.size} of {command.role}"
-        slots = [part for part in command.template if isinstance(part, Slot)]
+        slots = [part for part in command.template if isinstance(part, Slot) and part.type != "ascii"]
         for slot in slots:
-            bounds = command.parameters.get(slot.name)
-            largest = 256**slot.size - 1
-            if slot.fixed is not None:
-                if slot.fixed > largest:
-                    yield f"parameter {slot.name}: {slot.fixed} does not fit into {slot.type}"
-            elif slot.name in self.settings:
-                if max(self.settings[slot.name].values.values()) > largest:
-                    yield f"parameter {slot.name}: codes of the setting do not fit into {slot.type}"
-            elif slot.type != "ascii" and bounds is None:
+            numbers = self._numbers_of(slot, command)
+            if not numbers:
                 yield f"parameter {slot.name}: is no setting and has no bounds (parameters: {{min, max}})"
-            elif bounds is not None and not 0 <= bounds.min <= bounds.max <= largest:
-                yield f"parameter {slot.name}: bounds do not fit into {slot.type}"
+            elif not 0 <= min(numbers) <= max(numbers) < 256**slot.size:
+                yield f"parameter {slot.name}: {min(numbers)} to {max(numbers)} does not fit into {slot.type}"
         for unused in sorted(set(command.parameters) - {slot.name for slot in slots}):
             yield f"parameter {unused}: has bounds, but the template does not use it"
+
+    def _numbers_of(self, slot: Slot, command: Command) -> tuple[int, ...]:
+        """Give the numbers that a parameter can take on the wire, or their bounds."""
+        if slot.fixed is not None:
+            return (slot.fixed,)
+        if slot.name in self.settings:
+            return tuple(self.settings[slot.name].values.values())
+        bounds = command.parameters.get(slot.name)
+        return (bounds.min, bounds.max) if bounds else ()
 
     def _sequence_problems(self, sequences: Sequences) -> Iterator[str]:
         for which in ("recover", "prepare", "start", "stop"):
