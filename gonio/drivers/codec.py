@@ -220,7 +220,9 @@ class StreamEncoder:
         Raises:
             UsageError: the family sends a clock and none is given.
         """
-        records = np.frombuffer(self._blank[: self._packet.size] * len(acc), self._dtype).copy()
+        size = self._packet.size
+        wire = np.frombuffer(self._blank[:size] * len(acc), np.uint8).copy()
+        records = wire.view(self._dtype)
         self._put(records, "acceleration", acc)
         self._put(records, "angular_velocity", gyr)
         if self._packet.field("time"):
@@ -229,8 +231,7 @@ class StreamEncoder:
             ticks = np.rint(sensor_s / self._tick_s).astype(np.int64) % self._modulus
             records["time"] = ticks
         tail = self._blank[self._packet.size :]
-        size = self._packet.size
-        data = records.tobytes()
+        data = wire.tobytes()
         self._held += [data[i : i + size] + tail for i in range(0, len(data), size)]
         whole = len(self._held) // self._frames_each * self._frames_each
         ready, self._held = self._held[:whole], self._held[whole:]
