@@ -193,8 +193,8 @@ class Envelope(_Wire):
     record_id: RecordId
     kind: Kind
     kit_id: KitId
-    outbox_id: uuid.UUID | None
-    sequence: int | None = Field(ge=1, lt=2**53)
+    outbox_id: uuid.UUID | None = None
+    sequence: int | None = Field(default=None, ge=1, lt=2**53)
     boot_id: uuid.UUID
     monotonic_ns: int = Field(ge=0, lt=2**63)
     captured_at: str = Field(description="ISO 8601 with milliseconds and UTC offset")

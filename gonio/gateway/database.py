@@ -54,7 +54,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         record_id TEXT PRIMARY KEY REFERENCES record (record_id),
         sequence INTEGER NOT NULL UNIQUE,
         state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'acknowledged', 'rejected')),
-        attempts INTEGER NOT NULL DEFAULT 0,
+        resends INTEGER NOT NULL DEFAULT 0,
         reason TEXT
     ) STRICT;
     CREATE INDEX outbox_pending ON outbox (sequence) WHERE state = 'pending';

@@ -238,10 +238,10 @@ class KitStore:
         kit_id = self.kit_id
         return [_envelope(kit_id, row) for row in rows]
 
-    def count_attempts(self, sequences: Iterable[int]) -> None:
-        """Note that these records were sent once more."""
+    def count_resends(self, sequences: Iterable[int]) -> None:
+        """Note that these records had to be sent once more."""
         with self._transaction() as db:
-            db.executemany("UPDATE outbox SET attempts = attempts + 1 WHERE sequence = ?", [(n,) for n in sequences])
+            db.executemany("UPDATE outbox SET resends = resends + 1 WHERE sequence = ?", [(n,) for n in sequences])
 
     def settle(self, acks: Iterable[Ack]) -> list[int]:
         """Take the clinic's word on records; gives the numbers that are settled by it (again or anew).

@@ -83,6 +83,10 @@ class BrokerAddress:
         _refuse_odd_parts(parts)
         if not host:
             raise UsageError("the broker's address names no host: write mqtts://host:8883")
+        try:
+            host.encode("idna")
+        except UnicodeError as error:
+            raise UsageError("the broker's host is no valid name: write mqtts://host:8883") from error
         tls = parts.scheme == "mqtts"
         return cls(
             host=host,
