@@ -1,0 +1,244 @@
+"""From a sensor's own time to the host's, when every sample comes late by an amount that varies.
+
+Method
+    A sample taken at sensor time x arrives at host time a = x + offset + drift * x + delay, and the delay is never
+    negative. So the pairs (x, a - x) lie on and above a line, and the line is their lower envelope: the edge of their
+    lower convex hull above the middle of the window, which is the line below all points that is closest to them in
+    sum (Moon, Skelly, Towsley: Estimation and removal of clock skew from network delay measurements, INFOCOM 1999).
+    The smallest delay of all stays in the offset; it is the same for two sensors of one kind on one host.
+
+    The fit is causal: a block of samples (cut by sample index) is placed by what was known before it began; only the
+    very first one waits for itself. A new estimate never makes time jump: the map is bent towards it, by at most
+    MAX_SLEW, and stays strictly increasing.
+"""
+
+from collections import deque
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from gonio.signal.consts import FloatArray
+
+#: How long the envelope remembers, s of sensor time: long enough for a drift of a few ppm, short enough to follow it.
+WINDOW_S: Final = 60.0
+#: Within what time an error of the map is to be gone, s.
+SETTLE_S: Final = 2.0
+#: How much faster or slower than the sensor the map may run to correct itself.
+MAX_SLEW: Final = 0.1
+#: A sample that seems to arrive this long before it was taken comes from a clock that was set, s.
+MAX_EARLY_S: Final = 2.0
+#: A sample that is later than this comes from a clock that stood still: no link and no sensor holds that much, s.
+MAX_LATE_S: Final = 10.0
+#: Samples that wait for the first fit at most: 1 s of the fastest sensor known, and what a broken clock can reach.
+MAX_FIRST: Final = 2048
+#: What lies between the last time before a restart and the first one after it at least, s.
+RESTART_STEP_S: Final = 1e-3
+#: Blocks whose spread of delays is remembered.
+_SPREADS: Final = 16
+
+
+class LowerEnvelope:
+    """The line below a sliding window of points (x, d), x increasing."""
+
+    def __init__(self, max_slope: float) -> None:
+        self._max_slope = max_slope
+        self._points: deque[tuple[float, float]] = deque()
+        self._hull: list[tuple[float, float]] = []
+
+    def add(self, x: float, d: float) -> None:
+        """Take a point in, and let those older than the window go."""
+        self._points.append((x, d))
+        if self._points[0][0] >= x - WINDOW_S:
+            self._extend((x, d))
+            return
+        while self._points[0][0] < x - WINDOW_S:
+            self._points.popleft()
+        self._hull = []  # its first point is always the oldest, which has gone
+        for point in self._points:
+            self._extend(point)
+
+    def _extend(self, point: tuple[float, float]) -> None:
+        hull = self._hull
+        x, d = point
+        while len(hull) > 1:
+            (x1, d1), (x2, d2) = hull[-2:]
+            if (d2 - d1) * (x - x1) < (d - d1) * (x2 - x1):
+                break
+            hull.pop()
+        hull.append(point)
+
+    def line(self) -> tuple[float, float, float]:
+        """Give the line's slope and a point (x, d) of it."""
+        middle = (self._points[0][0] + self._points[-1][0]) / 2
+        slope = 0.0
+        for (x1, d1), (x2, d2) in pairwise(self._hull):
+            slope = (d2 - d1) / (x2 - x1)
+            if x2 >= middle:
+                break
+        slope = min(max(slope, -self._max_slope), self._max_slope)
+        x, d = min(self._hull, key=lambda point: point[1] - slope * point[0])
+        return slope, x, d
+
+
+class ClockMap:
+    """Maps a sensor's clock to the host's: sensor times and arrivals in, host times out, in order.
+
+    Attributes:
+        ready: whether there is an estimate, so that samples are placed at once.
+        drift: how much slower than the host's the sensor's clock runs (1e-6 is 1 ppm).
+        spread_s: how far the delays of ordinary samples lie apart, s.
+        restarts: times the sensor's clock began anew.
+    """
+
+    def __init__(self, *, block: int, first_s: float, max_drift: float) -> None:
+        """Begin.
+
+        Args:
+            block: samples between two estimates.
+            first_s: sensor time that the first estimate waits for, s.
+            max_drift: bound on the drift.
+        """
+        self._block = block
+        self._first_s = first_s
+        self._max_drift = max_drift
+        self._last = -np.inf  # the last host time given
+        self._spreads: deque[float] = deque(maxlen=_SPREADS)
+        self.drift = 0.0
+        self.spread_s = 0.0
+        self.restarts = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._envelope = LowerEnvelope(self._max_drift)
+        self._first: list[tuple[FloatArray, FloatArray]] = []  # (x, arrival) that wait for the first estimate
+        self._first_least = np.inf
+        self._held: list[tuple[FloatArray, FloatArray]] = []  # (x, arrival) of the block that is being filled
+        self._room = self._block
+        self._x0 = self._y0 = 0.0
+        self._x_line = self._d_line = 0.0
+        self._pace = 1.0
+        self.ready = False
+
+    @property
+    def room(self) -> int:
+        """How many samples still go by the present map before it is estimated anew."""
+        return self._room
+
+    def at(self, x: FloatArray) -> FloatArray:
+        """Give the host's time (n,) in s at sensor times (n,) in s, by the present map."""
+        return self._y0 + (x - self._x0) * self._pace
+
+    def feed(self, x: FloatArray, arrival: FloatArray) -> tuple[FloatArray, int]:
+        """Take samples in.
+
+        Args:
+            x: (n,) sensor's time, s, strictly increasing.
+            arrival: (n,) host's time of arrival, s.
+
+        Returns:
+            The host's times of the next samples in order, of this call or earlier ones, and how many samples were
+            taken. That is up to the next estimate (so call again with the rest), and none when a restart was found.
+        """
+        times, taken = self._place(x, arrival) if self.ready else self._gather(x, arrival)
+        if taken == 0 and len(x):
+            times = self.restart()
+        if len(times):
+            self._last = float(times[-1])
+        return times, taken
+
+    def restart(self) -> FloatArray:
+        """Begin a new fit, for the sensor's clock began anew; give the times of what waited for the old one."""
+        times = self.finish()
+        self.restarts += 1
+        self._begin()
+        return times
+
+    def finish(self) -> FloatArray:
+        """Give the times of what still waits for the first estimate, fitted on what there is."""
+        times = self._start() if self._first else np.empty(0)
+        if len(times):
+            self._last = float(times[-1])
+        return times
+
+    def _gather(self, x: FloatArray, arrival: FloatArray) -> tuple[FloatArray, int]:
+        begin = float(self._first[0][0][0]) if self._first else float(x[0])
+        waiting = sum(len(part) for part, _ in self._first)
+        delay = arrival - x
+        least = np.minimum.accumulate(np.concatenate(([self._first_least], delay)))[:-1]
+        strange = (delay < least - MAX_EARLY_S) | (delay > least + MAX_LATE_S)
+        strange &= np.isfinite(least)
+        count = int(strange.argmax()) if strange.any() else len(x)
+        full = (x[:count] >= begin + self._first_s) | (np.arange(waiting + 1, waiting + count + 1) >= MAX_FIRST)
+        complete = bool(full.any())
+        if complete:
+            count = int(full.argmax()) + 1
+        if count:
+            self._first.append((x[:count], arrival[:count]))
+            self._first_least = min(self._first_least, float(delay[:count].min()))
+        return self._start() if complete else np.empty(0), count
+
+    def _start(self) -> FloatArray:
+        x = np.concatenate([part for part, _ in self._first])
+        arrival = np.concatenate([part for _, part in self._first])
+        self._first = []
+        cuts = range(0, len(x), max(1, self._block // 4))
+        self._note(x, arrival, [int(cut) for cut in cuts])
+        self._fit()
+        self._pace = 1 + self.drift
+        self._x0 = float(x[0])
+        self._y0 = max(self._target(self._x0), self._last + RESTART_STEP_S)
+        times = self.at(x)
+        self._measure_spread(arrival - times)
+        self.ready = True
+        self._bend(float(x[-1]))
+        return times
+
+    def _place(self, x: FloatArray, arrival: FloatArray) -> tuple[FloatArray, int]:
+        x, arrival = x[: self._room], arrival[: self._room]
+        times = self.at(x)
+        late = arrival - times
+        strange = (late < -MAX_EARLY_S) | (late > MAX_LATE_S)
+        if strange.any():
+            count = int(strange.argmax())
+            x, arrival, times = x[:count], arrival[:count], times[:count]
+        self._held.append((x, arrival))
+        self._room -= len(x)
+        if self._room == 0:
+            self._estimate()
+        return times, len(x)
+
+    def _estimate(self) -> None:
+        x = np.concatenate([part for part, _ in self._held])
+        arrival = np.concatenate([part for _, part in self._held])
+        self._held = []
+        self._room = self._block
+        self._measure_spread(arrival - self.at(x))
+        self._note(x, arrival, [0])
+        self._fit()
+        self._bend(float(x[-1]))
+
+    def _note(self, x: FloatArray, arrival: FloatArray, cuts: list[int]) -> None:
+        """Add the least delayed sample of each stretch to the envelope."""
+        for begin, end in zip(cuts, [*cuts[1:], len(x)], strict=True):
+            delay = arrival[begin:end] - x[begin:end]
+            i = begin + int(delay.argmin())
+            self._envelope.add(float(x[i]), float(arrival[i] - x[i]))
+
+    def _fit(self) -> None:
+        self.drift, self._x_line, self._d_line = self._envelope.line()
+
+    def _target(self, x: float) -> float:
+        """Give the host's time at x on the fitted line."""
+        return x + self._d_line + self.drift * (x - self._x_line)
+
+    def _bend(self, x: float) -> None:
+        """Go on from where the map is at x, towards the fitted line."""
+        y = self._y0 + (x - self._x0) * self._pace
+        error = self._target(x) - y
+        self._x0, self._y0 = x, y
+        self._pace = 1 + self.drift + min(max(error / SETTLE_S, -MAX_SLEW), MAX_SLEW)
+
+    def _measure_spread(self, late: FloatArray) -> None:
+        self._spreads.append(float(np.quantile(late, 0.9) - late.min()))
+        self.spread_s = float(np.median(self._spreads))
