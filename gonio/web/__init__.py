@@ -1,1 +1,1 @@
-"""What the pages of kit and clinic share: the stylesheet, the base template, the charts."""
+"""What the pages of kit and clinic share: stylesheet, base template, charts drawn on the server, security headers."""

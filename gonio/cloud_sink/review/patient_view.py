@@ -1,0 +1,141 @@
+"""A patient's sessions: how the largest flexion moves, and the list by day in the patient's own time zone."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+from urllib.parse import urlencode
+
+from gonio.cloud_sink.model import PatientRow, SessionRow
+from gonio.cloud_sink.review.book import Book
+from gonio.cloud_sink.review.quality import judge
+from gonio.cloud_sink.review.rows import SessionLine, session_line
+from gonio.cloud_sink.review.words import session_name
+from gonio.cloud_sink.review.zone import PatientZone
+from gonio.web.charts import LARGE, MEDIUM, SMALL, Chart
+from gonio.web.charts_trend import REAL_CHANGE_DEG, TrendPoint, draw_trend
+from gonio.web.words import Level, age, clock, count, day, degrees, short_day
+
+PAGE_SIZE: Final = 100
+#: Plots beside the main one: those of the exercises done most often.
+SMALL_PLOTS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class DayGroup:
+    """The sessions of one day, newest first."""
+
+    title: str
+    sessions: tuple[SessionLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PatientView:
+    """A patient's page."""
+
+    name: str
+    address: str
+    facts: str
+    zone_label: str
+    trends: tuple[Chart, ...]
+    trends_left_out: int
+    days: tuple[DayGroup, ...]
+    older: str | None
+    is_first: bool
+    sources: frozenset[str]
+
+
+def view_patient(book: Book, patient: PatientRow, now: datetime, before: datetime | None = None) -> PatientView:
+    """Read one page of a patient's sessions.
+
+    Args:
+        book: the store.
+        patient: whose.
+        now: the moment against which ages are told, aware.
+        before: only sessions captured before this moment; None for the newest.
+    """
+    rows = list(book.sessions(patient.patient_id, limit=PAGE_SIZE + 1, before=before))
+    more, rows = len(rows) > PAGE_SIZE, rows[:PAGE_SIZE]
+    zone = PatientZone(patient.time_zone)
+    lines = [session_line(row, zone) for row in rows]
+    address = f"/patients/{patient.patient_id}"
+    by_day = groupby(lines, key=lambda line: line.at.date())
+    trends, left_out = _trends(rows, zone)
+    return PatientView(
+        name=patient.name,
+        address=address,
+        facts=_facts(patient, zone, now),
+        zone_label=zone.label,
+        trends=trends,
+        trends_left_out=left_out,
+        days=tuple(DayGroup(day(group[0].at), group) for group in (tuple(g) for _, g in by_day)),
+        older=f"{address}?{urlencode({'before': rows[-1].captured.isoformat()})}" if more else None,
+        is_first=before is None,
+        sources=frozenset(row.summary.source for row in rows),
+    )
+
+
+def _facts(patient: PatientRow, zone: PatientZone, now: datetime) -> str:
+    last = patient.last_session_at
+    if last is None:
+        return "No session yet"
+    local = zone.local(last)
+    return f"{count(patient.sessions, 'session')}, the last on {day(local)}, {clock(local)} ({age(last, now)})"
+
+
+def _trends(rows: Sequence[SessionRow], zone: PatientZone) -> tuple[tuple[Chart, ...], int]:
+    """Draw a plot for each exercise and side, the one done most often first and largest."""
+    ordered = sorted(rows, key=lambda row: row.captured)
+    often = Counter(session_name(row.summary) for row in ordered if row.summary.max_flexion_deg is not None)
+    names = [name for name, _ in often.most_common()]
+    if not names:
+        return (), 0
+    between = zone.local(ordered[0].captured), zone.local(ordered[-1].captured)
+    charts = []
+    for position, name in enumerate(names[: 1 + SMALL_PLOTS]):
+        points = [
+            TrendPoint(
+                zone.local(row.captured),
+                row.summary.max_flexion_deg,
+                judge(row.summary, clock=row.clock).level is Level.GOOD,
+            )
+            for row in ordered
+            if session_name(row.summary) == name
+        ]
+        chart = draw_trend(
+            points,
+            key=f"trend-{position}",
+            title=trend_finding(name, points),
+            description=trend_words(name, points),
+            between=between,
+            sizes=(SMALL, MEDIUM, LARGE) if position == 0 else (SMALL,),
+        )
+        charts.append(chart)
+    return tuple(charts), max(0, len(names) - len(charts))
+
+
+def trend_finding(name: str, points: Sequence[TrendPoint]) -> str:
+    """Say what the first and the last sound session show, and whether that is more than the error of measurement."""
+    sound = [(p.at, p.value) for p in points if p.value is not None and p.sure]
+    if not sound:
+        return f"{name}: no session measured soundly yet"
+    (first_at, first), (last_at, last) = sound[0], sound[-1]
+    if len(sound) == 1:
+        return f"{name}: {degrees(last)} on {short_day(last_at)}"
+    change = round(last) - round(first)
+    days = (last_at.date() - first_at.date()).days
+    span = f"in {count(days, 'day')}" if days else "within a day"
+    if abs(change) <= REAL_CHANGE_DEG:
+        return f"{name}: {degrees(last)}, no change beyond the error of measurement {span}"
+    return f"{name}: {'up' if change > 0 else 'down'} {abs(change)}° to {degrees(last)} {span}"
+
+
+def trend_words(name: str, points: Sequence[TrendPoint]) -> str:
+    """Describe a trend for those who do not see it."""
+    known = [p.value for p in points if p.value is not None]
+    unsure = sum(p.value is not None and not p.sure for p in points)
+    text = f"Largest flexion of {count(len(known), 'session')} of {name}, between {degrees(min(known))} and "
+    text += f"{degrees(max(known))}."
+    return f"{text} {count(unsure, 'session is', 'sessions are')} uncertain." if unsure else text

@@ -1,0 +1,159 @@
+"""How far a session can be trusted, in plain sentences, each with what to do about it.
+
+A bad number must never become evidence unseen: whatever limits the trust in a session is a finding, and the worst
+finding is the session's verdict. What is not known here (a flag of newer software) is shown as it is, never hidden.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from gonio.cloud_sink.review.words import ZERO
+from gonio.messages import SensorReport, SessionSummary
+from gonio.web.words import Level, count, duration, percent
+
+#: Share of the time after calibration with a trustworthy angle: below the first a warning, below the second no
+#: evidence.
+OK_WATCH: Final = 0.9
+OK_ACT: Final = 0.5
+#: Share of a sensor's samples that were lost, above which its stream is a finding.
+LOST_WATCH: Final = 0.05
+LOST_ACT: Final = 0.25
+#: A gap long enough to hide a repetition, s.
+LONG_GAP_S: Final = 1.0
+BATTERY_LOW_PERCENT: Final = 20
+
+VERDICTS: Final = {Level.GOOD: "Sound", Level.WATCH: "With care", Level.ACT: "Not evidence"}
+
+_WEAR = "Check the straps: each sensor tight on its segment, away from the joint."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that limits the trust in a session: what it is, and what to do; ``flag`` is its name on the wire."""
+
+    level: Level
+    what: str
+    do: str
+    flag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The findings of a session, worst first, and what they come to."""
+
+    level: Level
+    findings: tuple[Finding, ...]
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word or two."""
+        return VERDICTS[self.level]
+
+
+#: Flags of the signal chain that this page can explain.
+FLAGS: Final[dict[str, Finding]] = {}
+
+
+def judge(summary: SessionSummary, *, clock: str) -> Verdict:
+    """Judge a session.
+
+    Args:
+        summary: the session.
+        clock: "synchronised" or "unsynchronised", the kit's clock when it was captured.
+    """
+    findings = [
+        *_flag_findings(summary),
+        *_angle_findings(summary),
+        *(finding for sensor in summary.sensors for finding in sensor_findings(sensor)),
+        *_record_findings(summary, clock),
+    ]
+    order = [Level.ACT, Level.WATCH, Level.GOOD]
+    findings.sort(key=lambda finding: order.index(finding.level))
+    return Verdict(findings[0].level if findings else Level.GOOD, tuple(findings))
+
+
+def known_share(summary: SessionSummary) -> float:
+    """Share of the time after calibration in which the angle was trustworthy, 0 to 1."""
+    if summary.calibrated_at_s is None:
+        return summary.ok_fraction
+    after = summary.duration_s - summary.calibrated_at_s
+    return min(1.0, summary.ok_fraction * summary.duration_s / after) if after > 0 else summary.ok_fraction
+
+
+def _flag_findings(summary: SessionSummary) -> list[Finding]:
+    return [
+        FLAGS.get(flag)
+        or Finding(
+            Level.WATCH,
+            f"The kit reports “{flag}”, which this page does not know.",
+            "Update the clinic's software; until then read the figures with care.",
+            flag,
+        )
+        for flag in summary.flags
+    ]
+
+
+def _angle_findings(summary: SessionSummary) -> list[Finding]:
+    if summary.calibrated_at_s is None or summary.ok_fraction == 0:
+        what = "The knee's angle was never known in this session."
+        do = (
+            "Ask the patient to stand still with the leg straight for a few seconds, then to bend the knee three times."
+        )
+        return [Finding(Level.ACT, what, do)]
+    findings = []
+    if summary.zero in ("range", "none"):
+        level = Level.WATCH if summary.zero == "range" else Level.ACT
+        do = "Ask the patient to begin by standing straight and still for three seconds."
+        findings.append(Finding(level, ZERO[summary.zero][1], do))
+    share = known_share(summary)
+    if share < OK_WATCH:
+        level = Level.ACT if share < OK_ACT else Level.WATCH
+        what = f"After calibration the angle was trustworthy only {percent(share)} of the time."
+        findings.append(Finding(level, what, "Look at the hatched parts of the curve. " + _WEAR))
+    return findings
+
+
+def sensor_findings(sensor: SensorReport) -> list[Finding]:
+    """Judge one sensor's stream."""
+    findings = []
+    who = f"The {sensor.segment}'s sensor"
+    share = lost_share(sensor)
+    if sensor.samples == 0:
+        do = "Check that it is charged and worn, then repeat the session."
+        findings.append(Finding(Level.ACT, f"{who} sent nothing.", do))
+    elif share > LOST_WATCH:
+        level = Level.ACT if share > LOST_ACT else Level.WATCH
+        do = "Keep the kit within a few metres of the leg, with nothing metal between."
+        findings.append(Finding(level, f"{who} lost {percent(share)} of its samples on the way.", do))
+    if sensor.longest_gap_s >= LONG_GAP_S:
+        what = f"{who} was silent {count(sensor.gaps, 'time')}, the longest for {duration(sensor.longest_gap_s)}."
+        findings.append(Finding(Level.WATCH, what, "A repetition in that time may be missing from the count."))
+    if sensor.battery_percent is not None and sensor.battery_percent < BATTERY_LOW_PERCENT:
+        what = f"{who} had {sensor.battery_percent} % of its battery left."
+        findings.append(Finding(Level.WATCH, what, "Ask the patient to charge it before the next session."))
+    return findings
+
+
+def lost_share(sensor: SensorReport) -> float:
+    """Share of a sensor's samples that never arrived, 0 to 1."""
+    return sensor.lost / (sensor.lost + sensor.samples) if sensor.lost else 0.0
+
+
+def _record_findings(summary: SessionSummary, clock: str) -> list[Finding]:
+    findings = []
+    if summary.interrupted:
+        what = "The session was cut off by a loss of power or a crash, and closed when the kit started again."
+        do = "The repetitions shown were completed; later ones may be missing. Ask the patient how far they got."
+        findings.append(Finding(Level.WATCH, what, do))
+    if not all(rep.measured for rep in summary.reps):
+        unsure = sum(not rep.measured for rep in summary.reps)
+        what = f"A gap fell inside {count(unsure, 'repetition')}: their figures are not evidence."
+        findings.append(Finding(Level.WATCH, what, "They are marked in the table and paler on the curve."))
+    if clock != "synchronised":
+        what = "The kit's clock was not set when this was captured, so its day and time may be wrong."
+        do = "Ask the patient when it was done. It counts for no data day until the time is repaired."
+        findings.append(Finding(Level.ACT, what, do))
+    if summary.recognised:
+        what = "The exercise was recognised from the motion, not chosen by the patient."
+        findings.append(Finding(Level.WATCH, what, "Check that it is the exercise you expect."))
+    return findings
