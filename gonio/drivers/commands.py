@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 from gonio.drivers.errors import CodecError
 from gonio.drivers.fields import Decoded, Value
 from gonio.errors import UsageError
-from gonio.firmware_profiles.schema import Command, Profile, Slot
+from gonio.firmware_profiles.commands import Command, Slot
+from gonio.firmware_profiles.schema import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from gonio.drivers.errors import CodecError
-from gonio.firmware_profiles.schema import TYPE_BYTES, Packet, PacketField
+from gonio.firmware_profiles.packets import TYPE_BYTES, Packet, PacketField
 from gonio.signal.consts import STANDARD_GRAVITY
 
 Value: TypeAlias = int | float | str | bool | None

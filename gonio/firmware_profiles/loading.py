@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from gonio.errors import UsageError
+from gonio.firmware_profiles.checks import problems
 from gonio.firmware_profiles.schema import Profile, ProfileError
 
 
@@ -44,9 +45,9 @@ def read_profile(content: dict[str, Any], name: str) -> Profile:
         raise ProfileError(
             "\n".join(f"{name}: {_place(content, e['loc'])}: {e['msg']}" for e in error.errors())
         ) from None
-    problems = list(profile.problems())
-    if problems:
-        raise ProfileError("\n".join(f"{name}: {problem}" for problem in problems))
+    found = list(problems(profile))
+    if found:
+        raise ProfileError("\n".join(f"{name}: {problem}" for problem in found))
     return profile
 
 
