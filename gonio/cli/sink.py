@@ -1,0 +1,140 @@
+"""``gonio sink``: take records in from the broker, and ask the book whether it is complete."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from gonio.cloud_sink.ingest import BatchReport
+    from gonio.cloud_sink.model import Audit, Gap
+    from gonio.cloud_sink.store import Store
+    from gonio.identity.broker import BrokerAddress
+
+app = typer.Typer(
+    help="The clinic's intake: store what kits send, and prove that it is complete.", no_args_is_help=True
+)
+
+StoreUrl = Annotated[str, typer.Option("--store", metavar="URL", help="The clinic's book: sqlite:///path/to/file.")]
+
+#: Missing sequences named one by one for an outbox; a forged sequence could otherwise ask for a list of 2^53.
+MAX_LISTED: Final = 10_000
+_PROGRESS_EVERY_S: Final = 10.0
+
+
+@app.command()
+def run(
+    store: StoreUrl,
+    broker: Annotated[
+        str, typer.Option(metavar="URL", help="mqtts://host[:port], or mqtt:// to a broker on this machine.")
+    ],
+    share: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Share the load with all workers of this name.")
+    ] = None,
+) -> None:
+    """Store what kits publish and acknowledge it after the commit; Ctrl-C leaves cleanly."""
+    from gonio.cloud_sink.store import open_store  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.identity.broker import BrokerAddress  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    address = BrokerAddress.parse(broker)
+    with open_store(store) as book:
+        asyncio.run(_until_told(book, address, share))
+
+
+async def _until_told(store: Store, broker: BrokerAddress, share: str | None) -> None:
+    from gonio.cloud_sink.ingest import run_sink  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    sink = asyncio.ensure_future(run_sink(store, broker, share=share, on_batch=_Progress()))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, sink.cancel)
+    try:
+        await sink
+    except asyncio.CancelledError:
+        logging.getLogger(__name__).info("stopped; what was not acknowledged, kits will send again")
+
+
+class _Progress:
+    """Says now and then what was taken in."""
+
+    def __init__(self) -> None:
+        self._stored = self._repeated = self._rejected = 0
+        self._said_at = -_PROGRESS_EVERY_S
+
+    def __call__(self, report: BatchReport) -> None:
+        self._stored += report.stored
+        self._repeated += report.repeated
+        self._rejected += report.rejected
+        now = time.monotonic()
+        if now - self._said_at >= _PROGRESS_EVERY_S:
+            self._said_at = now
+            logging.getLogger(__name__).info(
+                "since the start: %d records stored, %d repeated, %d refused",
+                self._stored,
+                self._repeated,
+                self._rejected,
+            )
+
+
+@app.command()
+def audit(
+    store: StoreUrl,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,  # noqa: FBT002 - typer's flag
+) -> None:
+    """Say whether every record is there once, and name what is missing."""
+    from gonio.cloud_sink.store import open_store  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    with open_store(store, create=False) as book:
+        found = book.audit()
+    if as_json:
+        typer.echo(json.dumps(_as_json(found)))
+    else:
+        _tell(found)
+
+
+def _tell(found: Audit) -> None:
+    typer.echo(f"{found.records} records, {found.doubled} doubled, {found.quarantined} in quarantine")
+    typer.echo(f"{found.data_days} data days (sessions measured by real sensors, on the patients' calendars)")
+    for gap in found.gaps:
+        span = f"sequence {gap.first}" if gap.first == gap.last else f"sequences {gap.first} to {gap.last}"
+        typer.echo(f"missing from kit {gap.kit_id}, outbox {gap.outbox_id}: {span}")
+    if not found.gaps:
+        typer.echo("nothing is missing below the last sequence of each kit")
+
+
+def _as_json(found: Audit) -> dict[str, Any]:
+    by_outbox: dict[tuple[str, str], list[Gap]] = {}
+    for gap in found.gaps:
+        by_outbox.setdefault((gap.kit_id, str(gap.outbox_id)), []).append(gap)
+    return {
+        "records": found.records,
+        "doubled": found.doubled,
+        "missing": [
+            {
+                "kit": kit,
+                "outbox": outbox,
+                "count": sum(gap.last - gap.first + 1 for gap in gaps),
+                "sequences": _listed(gaps),
+            }
+            for (kit, outbox), gaps in by_outbox.items()
+        ],
+        "quarantined": found.quarantined,
+        "data_days": found.data_days,
+    }
+
+
+def _listed(gaps: list[Gap]) -> list[int]:
+    listed: list[int] = []
+    for gap in gaps:
+        room = MAX_LISTED - len(listed)
+        listed.extend(range(gap.first, min(gap.last + 1, gap.first + room)))
+    return listed
