@@ -1,0 +1,169 @@
+"""Packets that a sensor sends or lets be read, field by field. Multi-byte numbers are little-endian."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal, Self, TypeAlias
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gonio.firmware_profiles.parts import Name, Part, Unit
+
+ATT_HEADER_BYTES: Final = 3  # of each notification; the rest of the MTU is payload
+
+#: Sizes of the field types in bytes. ``ascii`` is text padded with zeros, ``mac`` an address as sent (most significant
+#: byte first), ``mac_le`` one sent in reverse, ``version`` bytes shown with points between them.
+TYPE_BYTES: Final[Mapping[str, int]] = {
+    "u8": 1,
+    "i8": 1,
+    "u16": 2,
+    "i16": 2,
+    "u32": 4,
+    "i32": 4,
+    "u64": 8,
+    "f32": 4,
+    "bool": 1,
+    "ascii": 1,
+    "version": 1,
+    "mac": 6,
+    "mac_le": 6,
+}
+
+FieldType: TypeAlias = Literal[
+    "u8", "i8", "u16", "i16", "u32", "i32", "u64", "f32", "bool", "ascii", "version", "mac", "mac_le"
+]
+
+
+def _hex_bytes(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("write the bytes as a text in hexadecimal, as in '55 61'")  # noqa: TRY004 - pydantic's way
+    try:
+        return bytes.fromhex(value)
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not hexadecimal") from error
+
+
+HexBytes: TypeAlias = Annotated[bytes, BeforeValidator(_hex_bytes)]
+
+
+class PacketField(Part):
+    """One quantity in a packet: value = number * scale + bias, in ``unit``.
+
+    Attributes:
+        name: the key in decoded packets; ends with its unit where it has one.
+        offset: of its first byte.
+        type: on the wire.
+        count: how many of them follow each other.
+        scale: unit per count on the wire.
+        bias: added after scaling.
+        unit: of the decoded value.
+        labels: names of whole numbers (then the decoded value is the name).
+        steps: a falling table of (at least, value), for what is told by thresholds; its unit is that of the value.
+        parts: names of the single elements, used where a packet is cut inside the field.
+        limit: largest magnitude that the sensor can mean; beyond it a packet is foreign.
+        carries: what the field gives to the stream of samples.
+        union: the field looks at bytes that another field covers too.
+    """
+
+    name: Name
+    offset: int = Field(ge=0, le=511)
+    type: FieldType
+    count: int = Field(default=1, ge=1, le=256)
+    scale: float = 1.0
+    bias: float = 0.0
+    unit: Unit = "none"
+    labels: dict[int, str] = Field(default_factory=dict)
+    steps: tuple[tuple[float, int], ...] = ()
+    parts: tuple[Name, ...] = ()
+    limit: float | None = Field(default=None, gt=0)
+    carries: Literal["time", "acceleration", "angular_velocity"] | None = None
+    union: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes on the wire."""
+        return TYPE_BYTES[self.type] * self.count
+
+    @property
+    def end(self) -> int:
+        """Offset behind the last byte."""
+        return self.offset + self.size
+
+    @model_validator(mode="after")
+    def _sane(self) -> Self:
+        if self.scale == 0:
+            raise ValueError("scale is 0")
+        if self.parts and len(self.parts) != self.count:
+            raise ValueError(f"{len(self.parts)} parts are named, but count is {self.count}")
+        allowed = {"acceleration": ("m/s2", "g", "mg"), "angular_velocity": ("dps", "rad/s")}
+        if self.carries in allowed and (self.unit not in allowed[self.carries] or self.count != 3):  # noqa: PLR2004
+            raise ValueError(f"{self.carries} needs count 3 and a unit of {', '.join(allowed[self.carries])}")
+        if self.carries == "time" and (self.count != 1 or not self.type.startswith("u")):
+            raise ValueError("a clock is one unsigned number")
+        return self
+
+
+class Packet(Part):
+    """One kind of packet that the sensor sends or lets be read.
+
+    Attributes:
+        title: for people.
+        role: the characteristic that carries it.
+        size: bytes with meaning.
+        padded_to: bytes on the wire, filled with zeros, where that is more.
+        prefix: bytes that it begins with, by which it is told from others of the same role.
+        when: the setting, by name and value, under which the characteristic carries this packet.
+        fields: in the order of the decoded keys.
+        frames_per_notification: rate in Hz -> frames that the firmware puts into one notification (1 where absent).
+        codec: name of a codec in ``gonio.drivers`` that finds or decodes the packet; "struct" needs no more than
+            the fields.
+    """
+
+    title: str
+    role: Name
+    size: int = Field(ge=1, le=512)
+    padded_to: int | None = Field(default=None, ge=1, le=512)
+    prefix: HexBytes = b""
+    when: dict[Name, int] = Field(default_factory=dict)
+    fields: tuple[PacketField, ...] = ()
+    frames_per_notification: dict[float, int] = Field(default_factory=dict)
+    codec: Literal["struct", "wit_stream", "dot_message"] = "struct"
+
+    @property
+    def wire_size(self) -> int:
+        """Bytes on the wire, padding included."""
+        return self.padded_to or self.size
+
+    def field(self, carries: str) -> PacketField | None:
+        """Give the field that carries time, acceleration or angular_velocity to the stream, or None."""
+        return next((f for f in self.fields if f.carries == carries), None)
+
+    @property
+    def streams_motion(self) -> bool:
+        """Whether it carries acceleration and angular velocity, which a knee angle needs."""
+        return self.field("acceleration") is not None and self.field("angular_velocity") is not None
+
+    def frames_at(self, rate_hz: float) -> int:
+        """Frames in one notification at a rate."""
+        return self.frames_per_notification.get(rate_hz, 1)
+
+    def min_mtu(self, rate_hz: float) -> int:
+        """Smallest ATT MTU that carries a notification whole, at a rate."""
+        return max(23, ATT_HEADER_BYTES + self.wire_size * self.frames_at(rate_hz))
+
+    def problems(self) -> Iterator[str]:
+        """Tell what is wrong with the layout."""
+        if self.padded_to is not None and self.padded_to < self.size:
+            yield f"padded_to {self.padded_to} is below size {self.size}"
+        taken = dict.fromkeys(range(len(self.prefix)), "the prefix")
+        names: set[str] = set()
+        for field in self.fields:
+            if field.name in names:
+                yield f"field {field.name}: the name is used twice"
+            names.add(field.name)
+            if field.end > self.size:
+                yield f"field {field.name}: bytes {field.offset} to {field.end - 1} reach beyond size {self.size}"
+            span = range(field.offset, field.end)
+            if not field.union:
+                other = next((taken[i] for i in span if i in taken), None)
+                if other:
+                    yield f"field {field.name}: overlaps {other} (say union: true if it is meant)"
+                taken.update(dict.fromkeys(span, field.name))
