@@ -1,0 +1,82 @@
+"""Find sensors by what they advertise."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bleak import BleakScanner
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.exc import BleakError
+
+from gonio.drivers.link_errors import BluetoothUnavailableError
+from gonio.drivers.registry import match_advertisement
+from gonio.firmware_profiles import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSensor:
+    """A sensor that is in the air.
+
+    Attributes:
+        address: its Bluetooth address.
+        name: as advertised.
+        family: the profile that fits it.
+        rssi: strength of its signal, dBm.
+        device: bleak's handle, with which it is connected.
+    """
+
+    address: str
+    name: str
+    family: str
+    rssi: int
+    device: BLEDevice
+
+
+async def scan(
+    profiles: Sequence[Profile],
+    *,
+    timeout_s: float,
+    scanner_backend: type[BaseBleakScanner] | None = None,
+    want: int | None = None,
+) -> list[FoundSensor]:
+    """Listen for sensors of some families.
+
+    Args:
+        profiles: the families; those without a motion stream are passed over.
+        timeout_s: how long to listen, s.
+        scanner_backend: bleak's backend; by default the platform's.
+        want: end as soon as this many are found; by default listen to the end.
+
+    Returns:
+        The sensors, the strongest signal first.
+
+    Raises:
+        BluetoothUnavailableError: scanning is not possible.
+    """
+    found: dict[str, FoundSensor] = {}
+    enough = asyncio.Event()
+
+    def on_advertisement(device: BLEDevice, advertisement: AdvertisementData) -> None:
+        name = advertisement.local_name or device.name
+        profile = match_advertisement(profiles, name, advertisement.service_uuids, advertisement.manufacturer_data)
+        if profile is None or profile.sequences is None:
+            return
+        found[device.address] = FoundSensor(
+            device.address, name or device.address, profile.family, advertisement.rssi, device
+        )
+        if want is not None and len(found) >= want:
+            enough.set()
+
+    try:
+        async with BleakScanner(on_advertisement, backend=scanner_backend):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await enough.wait()
+    except (BleakError, OSError, EOFError) as error:
+        raise BluetoothUnavailableError(
+            f"cannot scan for sensors ({error}): see that a Bluetooth adapter is plugged in and powered and that "
+            "bluetoothd runs (systemctl status bluetooth)"
+        ) from error
+    return sorted(found.values(), key=lambda sensor: -sensor.rssi)
