@@ -33,6 +33,9 @@ class Link:
     stalls: bool = False
 
 
+STALL_EACH_S, STALL_FROM_S, STALL_TO_S = 25.0, 20.0, 20.8
+
+
 def stream(link: Link, sign: float, rng: np.random.Generator) -> tuple[FloatArray, SampleChunk]:
     """Simulate one sensor: true times of the samples that arrive, and the samples."""
     drift = sign * link.drift
@@ -42,8 +45,8 @@ def stream(link: Link, sign: float, rng: np.random.Generator) -> tuple[FloatArra
     jitter = rng.exponential(link.jitter_s / 3, len(true)) if link.heavy else rng.uniform(0, link.jitter_s, len(true))
     arrival = true[last] + 0.008 + jitter[last]
     if link.stalls:
-        phase = (true - true[0]) % 25
-        arrival += np.where((phase > 20) & (phase < 20.8), 20.8 - phase, 0)[last]
+        phase = (true - true[0]) % STALL_EACH_S
+        arrival += np.where((phase > STALL_FROM_S) & (phase < STALL_TO_S), STALL_TO_S - phase, 0)[last]
     arrival = np.maximum.accumulate(arrival)
     keep = (rng.random(len(true)) >= link.loss)[last]
     zeros = np.zeros((int(keep.sum()), 3))
