@@ -14,6 +14,7 @@ Every table may be gzipped (``.csv.gz``); the order of its columns is free. Rows
 the header is row 1. Numbers are written with as many digits as it takes to read the same number again.
 """
 
+import contextlib
 import gzip
 import json
 import math
@@ -183,7 +184,7 @@ def _read_meta(path: Path) -> RecordingMeta:
         raise RecordingError(path, f"is over {MAX_META_BYTES} bytes")
     try:
         table = tomllib.loads(raw.decode())
-    except ValueError as error:  # broken TOML or broken UTF-8
+    except (ValueError, RecursionError) as error:  # broken TOML or broken UTF-8
         raise RecordingError(path, f"is no valid TOML: {error}") from error
     rate = table.get("rate_hz")
     if isinstance(rate, bool) or not isinstance(rate, int | float):
@@ -252,11 +253,11 @@ class _Table:
         rows = self._lines[1:]
         if not rows:
             return np.empty((0, len(self._header)))
-        try:
-            values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2, dtype=np.float64)
-        except ValueError:
-            values = None
-        if values is None or values.shape != (len(rows), len(self._header)):
+        values = np.empty((0, 0))
+        with contextlib.suppress(ValueError):
+            if any(row.strip() for row in rows):  # numpy warns of blank text
+                values = np.loadtxt(rows, delimiter=",", comments=None, ndmin=2, dtype=np.float64)
+        if values.shape != (len(rows), len(self._header)):
             values = np.array([self._parse_row(row, line) for row, line in enumerate(rows)])
         return values
 
@@ -281,15 +282,13 @@ class _Table:
     def fail(self, row: int, column: str | None, problem: str) -> NoReturn:
         raise RecordingError(self.path, problem, row=row + 2, column=column)
 
-    def raw(self, name: str) -> FloatArray:
-        """Give a column as it is."""
-        return np.ascontiguousarray(self._values[:, self._header.index(name)])
-
-    def column(self, name: str, *, lowest: float | None = None) -> FloatArray:
-        """Give a column whose numbers are finite and within what such a column can hold."""
-        values = self.raw(name)
+    def column(self, name: str, *, lowest: float | None = None, needed: BoolArray | None = None) -> FloatArray:
+        """Give a column whose numbers are finite and within what such a column can hold; NaN only if not needed."""
+        values = np.ascontiguousarray(self._values[:, self._header.index(name)])
         limit = _LIMITS[name]
         bad = ~((values >= (-limit if lowest is None else lowest)) & (values <= limit))  # NaN is bad too
+        if needed is not None:
+            bad &= needed | ~np.isnan(values)
         if bad.any():
             row = int(bad.argmax())
             value = float(values[row])
@@ -331,9 +330,7 @@ def _read_truth(directory: Path) -> Truth | None:
         return None
     table = _Table(path, ("t_s", "knee_flexion_deg", "valid"))
     valid = table.column("valid", lowest=0.0) != 0
-    flexion = table.raw("knee_flexion_deg")
-    if np.isnan(flexion[valid]).any():  # where the reference was lost there need be no number
-        table.fail(int((np.isnan(flexion) & valid).argmax()), "knee_flexion_deg", "is no number, yet valid")
+    flexion = table.column("knee_flexion_deg", needed=valid)  # where the reference was lost there need be none
     return Truth(table.clock("t_s"), np.radians(flexion), valid)
 
 
