@@ -1,0 +1,287 @@
+"""The knee's axis in both sensors' frames, and which way round it is, out of the motion itself.
+
+A knee is nearly a hinge: seen from the thigh, the shank turns about one axis j1, which in the shank's frame is j2.
+Two things hide it: how the sensors sit on the leg, and the heading between their earth frames (delta), which no
+magnetometer gives.
+
+Kinematics
+    For a heading delta the shank's angular velocity can be brought into the thigh's frame; what is left after
+    subtracting the thigh's is the knee's own rotation. The right axis takes nearly all of it, so j1 is its first
+    principal direction, and the right delta leaves least beside the axis. All sums that this needs are quadratic
+    in (1, cos delta, sin delta): a block of samples is reduced once to small matrices and any delta is tried on them.
+Relative sign
+    In a planar motion delta and delta + 180° are both good hinges: one of them adds the two segments' rotations in
+    place of subtracting them. But both sensors see the acceleration of one and the same joint centre, once the
+    parts that come from their lever arms are taken off; with the wrong sign the horizontal parts contradict each
+    other. Both hypotheses are fitted (lever arms by least squares, linear once delta is given) and the residuals
+    compared: this is the vote. It is the acceleration argument of Seel et al. 2014 (doi 10.3390/s140406891) in a
+    form that is linear and independent of how the sensors are turned.
+Blocks
+    Statistics are cut by sample index, never by chunk; blocks without motion are left out; old blocks make room.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gonio.signal.consts import FloatArray
+from gonio.signal.orient import rotation_matrices
+
+#: Rate to which a block is thinned before the sums, Hz: the knee's motion is below 6 Hz.
+_SUM_RATE_HZ: Final = 30.0
+#: Width of the smoothing window, s: takes impacts and soft-tissue ringing out of the second derivative.
+_SMOOTH_S: Final = 0.08
+#: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
+_ARM_RIDGE: Final = 0.02
+
+_STEPS: Final = 120
+_DELTAS: Final = np.arange(_STEPS) * (2.0 * np.pi / _STEPS)
+#: (steps, 3): 1, cos delta, sin delta.
+_TRIG: Final = np.stack([np.ones(_STEPS), np.cos(_DELTAS), np.sin(_DELTAS)], axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockSums:
+    """One block of motion, reduced to what the fit needs (all per sample, so that blocks compare).
+
+    Attributes:
+        thigh: (3, 3, 3, 3) products of the parts of the relative angular velocity in the thigh's frame, (rad/s)².
+        shank: the same in the shank's frame.
+        turn: (3, 3, 3) mean of R1' T R2 for T the vertical projector, the horizontal one and the quarter turn.
+        force: (12, 12) products of the parts of the joint's acceleration seen from both sides.
+        energy: mean squared angular velocity of the busier sensor, (rad/s)².
+    """
+
+    thigh: FloatArray
+    shank: FloatArray
+    turn: FloatArray
+    force: FloatArray
+    energy: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axes:
+    """The knee's axis as the motion so far shows it.
+
+    Attributes:
+        thigh: (3,) unit axis in the thigh sensor's frame.
+        shank: (3,) the same axis in the shank sensor's frame.
+        thigh_arm: (3,) from the thigh's sensor to the joint, m, thigh sensor's frame.
+        shank_arm: (3,) from the shank's sensor to the joint, m, shank sensor's frame.
+        hinge: share of the knee's rotation that the axis explains, 0 to 1.
+        rotation: knee rotation seen about the axis, mean squared, (rad/s)²: the excitation.
+        sign_margin: log of the residual of the wrong sign over that of the right one, weighted by blocks: at 0
+            nothing is known.
+        blocks: number of blocks that the fit rests on.
+    """
+
+    thigh: FloatArray
+    shank: FloatArray
+    thigh_arm: FloatArray
+    shank_arm: FloatArray
+    hinge: float
+    rotation: float
+    sign_margin: float
+    blocks: int
+
+
+def _smooth(x: FloatArray, width: int) -> FloatArray:
+    """Mean over a window (valid part only) of an (n, 3) array."""
+    if width < 2:
+        return x
+    total = np.cumsum(np.concatenate([np.zeros((1, x.shape[1])), x]), axis=0)
+    return (total[width:] - total[:-width]) / width
+
+
+def _lever(gyr: FloatArray, rate_hz: float) -> FloatArray:
+    """(n, 3, 3) matrices that turn a lever arm into the acceleration of its far end against the sensor."""
+    rates = np.gradient(gyr, 1.0 / rate_hz, axis=0)
+    out = np.empty((len(gyr), 3, 3))
+    x, y, z = gyr.T
+    dx, dy, dz = rates.T
+    out[:, 0, 0] = -(y * y + z * z)
+    out[:, 1, 1] = -(x * x + z * z)
+    out[:, 2, 2] = -(x * x + y * y)
+    out[:, 0, 1], out[:, 1, 0] = x * y - dz, x * y + dz
+    out[:, 0, 2], out[:, 2, 0] = x * z + dy, x * z - dy
+    out[:, 1, 2], out[:, 2, 1] = y * z - dx, y * z + dx
+    return out
+
+
+def _parts(rot: FloatArray, own: FloatArray, other: FloatArray, turn: float) -> FloatArray:
+    """Parts (3, n, 3) of own - R' Rz(delta) other, in the own frame, that go with 1, cos delta and sin delta."""
+    flat = other.copy()
+    flat[:, 2] = 0.0
+    across = np.stack([-other[:, 1], other[:, 0], np.zeros(len(other))], axis=1) * turn
+    upright = other - flat
+    back = [np.einsum("nji,nj->ni", rot, v) for v in (upright, flat, across)]
+    return np.stack([own - back[0], -back[1], -back[2]])
+
+
+def block_sums(
+    quats: tuple[FloatArray, FloatArray],
+    acc: tuple[FloatArray, FloatArray],
+    gyr: tuple[FloatArray, FloatArray],
+    rate_hz: float,
+) -> BlockSums:
+    """Reduce a block of samples; each argument is (thigh, shank), arrays as in ``orient.Attitude`` and chunks."""
+    width = max(1, round(_SMOOTH_S * rate_hz))
+    step = max(1, int(rate_hz / _SUM_RATE_HZ))
+    centre = slice((width - 1) // 2, len(acc[0]) - width // 2)
+    rot = [rotation_matrices(q[centre][::step]) for q in quats]
+    smooth = [_smooth(g, width) for g in gyr]
+    lever = [_lever(w, rate_hz)[::step] for w in smooth]
+    turning = [w[::step] for w in smooth]
+    force = [_smooth(a, width)[::step] for a in acc]
+    n = len(turning[0])
+    world = [np.einsum("nij,nj->ni", r, w) for r, w in zip(rot, turning, strict=True)]
+    thigh = _parts(rot[0], turning[0], world[1], 1.0)
+    shank = _parts(rot[1], turning[1], world[0], -1.0)  # the way back: Rz(-delta)
+    sums = [np.einsum("ani,bnj->abij", p, p) / n for p in (thigh, shank)]
+    turn = np.empty((3, 3, 3))
+    a, b = rot
+    turn[0] = np.einsum("ni,nj->ij", a[:, 2], b[:, 2]) / n
+    turn[1] = (np.einsum("ni,nj->ij", a[:, 0], b[:, 0]) + np.einsum("ni,nj->ij", a[:, 1], b[:, 1])) / n
+    turn[2] = (np.einsum("ni,nj->ij", a[:, 1], b[:, 0]) - np.einsum("ni,nj->ij", a[:, 0], b[:, 1])) / n
+    near = np.einsum("nij,njk->nik", a, lever[0])[:, :2]
+    far = np.einsum("nij,njk->nik", b, lever[1])[:, :2]
+    felt = [np.einsum("nij,nj->ni", r, f)[:, :2] for r, f in zip(rot, force, strict=True)]
+    columns = np.empty((n, 2, 12))
+    columns[:, :, 0:3] = near
+    columns[:, :, 3:6] = far
+    columns[:, 0, 6:9], columns[:, 1, 6:9] = -far[:, 1], far[:, 0]
+    columns[:, :, 9], columns[:, :, 10] = felt
+    columns[:, 0, 11], columns[:, 1, 11] = -felt[1][:, 1], felt[1][:, 0]
+    rows = columns.reshape(-1, 12)
+    energy = max(float(np.mean(np.sum(w * w, axis=1))) for w in turning)
+    return BlockSums(sums[0], sums[1], turn, rows.T @ rows / n, energy)
+
+
+@dataclass(slots=True, eq=False)
+class _Stack:
+    """Blocks, stacked for the fit."""
+
+    thigh: FloatArray  # (w, 3, 3, 3, 3)
+    shank: FloatArray
+    turn: FloatArray  # (w, 3, 3, 3)
+    force: FloatArray  # (w, 12, 12)
+
+
+def _headings(s: _Stack, j1: FloatArray, j2: FloatArray) -> FloatArray:
+    """Give each block's heading (w,) in rad: least rotation beside the axes, within 60° of where the axes agree."""
+    agree = np.einsum("i,wkij,j->wk", j1, s.turn, j2)
+    first = np.arctan2(agree[:, 2], agree[:, 1])
+    beside = np.zeros((len(first), 3, 3))
+    for sums, j in ((s.thigh, j1), (s.shank, j2)):
+        beside += np.einsum("wabii->wab", sums) - np.einsum("i,wabij,j->wab", j, sums, j)
+    cost = np.einsum("da,wab,db->wd", _TRIG, beside, _TRIG)
+    away = np.abs((_DELTAS[None, :] - first[:, None] + np.pi) % (2 * np.pi) - np.pi)
+    cost[away > np.pi / 3] = np.inf
+    best: FloatArray = _DELTAS[np.argmin(cost, axis=1)]
+    return best
+
+
+def _principal(sums: FloatArray, trig: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Pool (w, 3, 3, 3, 3) at headings: first principal direction, all eigenvalues, and each block's matrix."""
+    each = np.einsum("wa,wabij,wb->wij", trig, sums, trig)
+    values, vectors = np.linalg.eigh(np.einsum("w,wij->ij", weight, each))
+    return vectors[:, 2], values, each
+
+
+def _weights(each: FloatArray, j: FloatArray) -> FloatArray:
+    """Weigh blocks by one over their rotation beside the axis: squats tell the axis better than walking does."""
+    total = np.einsum("wii->w", each)
+    beside = total - np.einsum("i,wij,j->w", j, each, j)
+    return np.asarray(1.0 / (beside + 0.02 * total + 1e-4))
+
+
+@dataclass(slots=True, eq=False)
+class _Hypothesis:
+    j1: FloatArray
+    j2: FloatArray
+    delta: FloatArray
+    arms: FloatArray
+    residual: FloatArray  # (w,) of the joint's horizontal acceleration, (m/s²)²
+    hinge: float
+    rotation: float
+
+
+def _settle(s: _Stack, start: int, delta: float) -> _Hypothesis:
+    """Fit axes and headings from one block's heading on, turn by turn."""
+    trig = np.array([[1.0, np.cos(delta), np.sin(delta)]])
+    one = np.ones(1)
+    j1, _, _ = _principal(s.thigh[start : start + 1], trig, one)
+    j2, _, _ = _principal(s.shank[start : start + 1], trig, one)
+    turn = np.einsum("a,aij->ij", trig[0], s.turn[start])
+    if j1 @ turn @ j2 < 0:
+        j2 = -j2
+    weight = np.ones(len(s.thigh))
+    deltas = np.zeros(len(s.thigh))
+    values = np.zeros(3)
+    rotation = 0.0
+    for _ in range(6):
+        deltas = _headings(s, j1, j2)
+        trig = np.stack([np.ones(len(deltas)), np.cos(deltas), np.sin(deltas)], axis=1)
+        new1, values, each = _principal(s.thigh, trig, weight)
+        new2, _, each2 = _principal(s.shank, trig, weight)
+        j1 = new1 if new1 @ j1 > 0 else -new1
+        j2 = new2 if new2 @ j2 > 0 else -new2
+        weight = _weights(each, j1) + _weights(each2, j2)
+        rotation = float(np.max(np.einsum("i,wij,j->w", j1, each, j1)))
+    arms, residual = _joint_acceleration(s.force, deltas)
+    return _Hypothesis(j1, j2, deltas, arms, residual, float(values[2] / values.sum()), rotation)
+
+
+def _joint_acceleration(force: FloatArray, deltas: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fit the lever arms (6,) over all blocks, and give what each block leaves unexplained (w,), (m/s²)²."""
+    c, s = np.cos(deltas)[:, None, None], np.sin(deltas)[:, None, None]
+    w = len(deltas)
+    mix = np.zeros((w, 12, 7))  # columns: arms of the thigh, of the shank, and the difference seen
+    mix[:, 0:3, 0:3] = np.eye(3)
+    mix[:, 3:6, 3:6] = -c * np.eye(3)
+    mix[:, 6:9, 3:6] = -s * np.eye(3)
+    mix[:, 9, 6] = 1.0
+    mix[:, 10, 6] = -c[:, 0, 0]
+    mix[:, 11, 6] = -s[:, 0, 0]
+    each = np.einsum("wia,wij,wjb->wab", mix, force, mix)
+    size = each[:, 6, 6] + 1e-3
+    pooled = np.einsum("w,wab->ab", 1.0 / size, each)
+    arms = np.linalg.solve(pooled[:6, :6] + _ARM_RIDGE * w * np.eye(6), pooled[:6, 6])
+    line = np.append(-arms, 1.0)
+    return arms, np.einsum("a,wab,b->w", line, each, line)
+
+
+def fit_axes(blocks: Sequence[BlockSums]) -> Axes | None:
+    """Find the axis and its sign from blocks of motion; None when there is no block."""
+    if not blocks:
+        return None
+    s = _Stack(
+        np.stack([b.thigh for b in blocks]),
+        np.stack([b.shank for b in blocks]),
+        np.stack([b.turn for b in blocks]),
+        np.stack([b.force for b in blocks]),
+    )
+    each = np.einsum("da,wabij,db->wdij", _TRIG, s.thigh, _TRIG)
+    values = np.linalg.eigvalsh(each)
+    beside = values[:, :, 0] + values[:, :, 1]
+    start = int(np.argmax(np.max(values[:, :, 2] / (beside + 1e-3), axis=1)))
+    first = int(np.argmin(beside[start]))
+    around = (first + _STEPS // 2 + np.arange(-_STEPS // 6, _STEPS // 6 + 1)) % _STEPS
+    second = int(around[np.argmin(beside[start][around])])
+    one, other = (_settle(s, start, float(_DELTAS[k])) for k in (first, second))
+    noise = 2e-3
+    votes = np.log((other.residual + noise) / (one.residual + noise))
+    margin = float(votes.sum())
+    best = one if margin >= 0 else other
+    return Axes(
+        thigh=best.j1,
+        shank=best.j2,
+        thigh_arm=-best.arms[:3],
+        shank_arm=-best.arms[3:],
+        hinge=best.hinge,
+        rotation=best.rotation,
+        sign_margin=abs(margin),
+        blocks=len(blocks),
+    )

@@ -1,0 +1,41 @@
+"""The session's angle in about 300 points, however long the session: coarser as it grows, in bounded memory."""
+
+import math
+from typing import Final
+
+_FINEST_S: Final = 0.25
+_MAX_POINTS: Final = 300
+
+
+class Curve:
+    """Keeps the angle at whole steps after the first sample; doubles the step when there are too many points."""
+
+    def __init__(self) -> None:
+        """Begin empty, at the finest step."""
+        self._step = _FINEST_S
+        self._start = math.nan
+        self._points: list[float] = []
+        self._low, self._high = math.inf, -math.inf
+
+    def feed(self, t_s: list[float], flexion: list[float]) -> None:
+        """Take consecutive samples: s, and rad or NaN where the angle is not ok."""
+        for t, angle in zip(t_s, flexion, strict=True):
+            if self._start != self._start:
+                self._start = t
+            if angle == angle:
+                self._low, self._high = min(self._low, angle), max(self._high, angle)
+            while t - self._start >= len(self._points) * self._step - 1e-6:
+                self._points.append(angle)
+                if len(self._points) > _MAX_POINTS:
+                    self._points = self._points[::2]
+                    self._step *= 2.0
+
+    def points(self) -> tuple[float, tuple[float, ...]]:
+        """Give the step in s and the points in rad, NaN where the angle was not ok."""
+        return self._step, tuple(self._points)
+
+    def extremes(self) -> tuple[float, float]:
+        """Give the largest and the smallest flexion that was ok, rad; NaN when none was."""
+        if self._high < self._low:
+            return math.nan, math.nan
+        return self._high, self._low

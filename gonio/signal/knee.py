@@ -1,0 +1,117 @@
+"""The knee's flexion from two inclinations and two gyroscopes, causal, once the axis is known.
+
+The inclination of a segment about the knee's axis is the direction of "up" in the plane normal to the axis, seen
+from the sensor. The difference of the two is the flexion, but for a constant: no heading is needed and nothing can
+drift. It loses its meaning when the axis comes near the vertical (lying on the side): there the angle is carried on
+by the bias-corrected gyroscopes about the axis. The blend is a complementary filter whose gain falls with the square
+of how horizontal the axis lies in the sensor that sees it worse.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from gonio.signal.consts import FloatArray
+
+#: Time constant of the inclination's hold on the angle with the axis horizontal, s.
+_BLEND_S: Final = 0.1
+_TWO_PI: Final = 2.0 * math.pi
+
+Vector: TypeAlias = Sequence[float]
+
+
+def plane(axis: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Give two unit vectors (3,) that span the plane normal to a unit axis, right-handed with it."""
+    helper = np.zeros(3)
+    helper[int(np.argmin(np.abs(axis)))] = 1.0
+    first = np.cross(axis, helper)
+    first /= np.linalg.norm(first)
+    return first, np.cross(axis, first)
+
+
+def inclination(up: FloatArray, axis: FloatArray) -> FloatArray:
+    """Give the direction (n,) in rad of "up" (n, 3) about a unit axis (3,), from a basis fixed to the sensor."""
+    first, second = plane(axis)
+    return np.arctan2(up @ second, up @ first)
+
+
+def wrap(angle: FloatArray) -> FloatArray:
+    """Bring angles in rad into -pi to pi."""
+    return np.asarray((angle + np.pi) % _TWO_PI - np.pi)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KneeFrame:
+    """What turns two sensors' attitudes into flexion.
+
+    Attributes:
+        thigh: (3,) the knee's unit axis in the thigh sensor's frame, turned so that flexion comes out positive.
+        shank: (3,) the same in the shank sensor's frame.
+        straight: difference of the inclinations of the straight leg, rad.
+        upright: the thigh's inclination in standing, rad; NaN when it is not known.
+    """
+
+    thigh: FloatArray
+    shank: FloatArray
+    straight: float
+    upright: float
+
+
+class KneeTracker:
+    """The angle, sample after sample, in plain floats: the same whatever the chunks."""
+
+    def __init__(self, frame: KneeFrame, rate_hz: float) -> None:
+        """Begin with the first sample's inclinations.
+
+        Args:
+            frame: the axes and zeros.
+            rate_hz: rate of the grid, Hz.
+        """
+        self._dt = 1.0 / rate_hz
+        self._angle: float | None = None
+        self._set(frame)
+
+    def _set(self, frame: KneeFrame) -> None:
+        self.frame = frame
+        self._j1, self._j2 = frame.thigh.tolist(), frame.shank.tolist()
+        self._a1, self._b1 = (v.tolist() for v in plane(frame.thigh))
+        self._a2, self._b2 = (v.tolist() for v in plane(frame.shank))
+
+    def retune(self, frame: KneeFrame, up1: Vector, up2: Vector) -> float:
+        """Take a better frame from here on, given "up" now; returns by how much the angle moves, rad."""
+        before = self._difference(up1, up2)
+        kept = self._angle
+        self._set(frame)
+        if kept is None:
+            return 0.0
+        moved = self._difference(up1, up2) - before
+        moved = (moved + math.pi) % _TWO_PI - math.pi
+        self._angle = kept + moved
+        return moved
+
+    def _difference(self, up1: Vector, up2: Vector) -> float:
+        one = math.atan2(_dot(up1, self._b1), _dot(up1, self._a1))
+        two = math.atan2(_dot(up2, self._b2), _dot(up2, self._a2))
+        return (two - one - self.frame.straight + math.pi) % _TWO_PI - math.pi
+
+    def step(self, up1: Vector, up2: Vector, gyr1: Vector, gyr2: Vector) -> tuple[float, float]:
+        """Take one sample ("up" and rad/s in the sensors' frames); give flexion and the thigh's inclination, rad."""
+        one = math.atan2(_dot(up1, self._b1), _dot(up1, self._a1))
+        two = math.atan2(_dot(up2, self._b2), _dot(up2, self._a2))
+        seen = two - one - self.frame.straight
+        if self._angle is None:
+            self._angle = (seen + math.pi) % _TWO_PI - math.pi
+        along1, along2 = _dot(up1, self._j1), _dot(up2, self._j2)
+        flat = 1.0 - max(along1 * along1, along2 * along2)
+        angle = self._angle + (_dot(gyr1, self._j1) - _dot(gyr2, self._j2)) * self._dt
+        gap = (seen - angle + math.pi) % _TWO_PI - math.pi
+        angle += min(1.0, self._dt / _BLEND_S) * flat * flat * gap
+        self._angle = angle
+        return angle, (self.frame.upright - one + math.pi) % _TWO_PI - math.pi
+
+
+def _dot(a: Vector, b: Vector) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

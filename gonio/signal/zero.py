@@ -1,0 +1,183 @@
+"""Which way is flexion, and where is straight: from the postures seen so far.
+
+The history keeps "up" in both sensors' frames a few times a second, so that both questions can be asked again
+whenever the axis is known better, of everything seen.
+
+Sense
+    A knee hyperextends little: from the straight leg all excursions go one way. The straight leg is known from
+    standing; roughly (within some 30°, depending on where on the leg the sensors sit) from the lever arms, which
+    point from each sensor to the joint; and a declared exercise says whether its rest is a straight or a bent leg.
+    The three are added up, and when they do not agree clearly the sense is not known.
+Zero
+    From standing, recognised as stillness with both segments upright by their lever arms, together with the
+    straightest seen; without standing from the straightest seen alone.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gonio.signal.axis import Axes
+from gonio.signal.consts import BoolArray, FloatArray
+from gonio.signal.exercises import Way
+from gonio.signal.knee import KneeFrame, inclination, wrap
+
+#: Flexion that a knee is taken to have in relaxed standing, rad: people stand with soft knees, not with straight
+#: ones. Healthy adults in static trials stand between 0 and 10°; the one optical reference at hand stands at 10.
+STANDING_FLEXION: Final = math.radians(8.0)
+#: Flexion at the straightest of a session with standing and walking, rad: in gait a healthy knee comes to about 5°, in
+#: terminal stance and at initial contact (Perry and Burnfield, Gait Analysis, 2nd ed., chapter 6). The two assumptions
+#: are about equally uncertain (some 3°), so the zero lies half-way between what they say.
+STRAIGHTEST_FLEXION: Final = math.radians(5.0)
+#: Flexion at the straightest of a session without standing, rad: an exercise extends further than a step does.
+RANGE_FLEXION: Final = math.radians(3.0)
+
+_BIN_S: Final = 0.2
+_MAX_BINS: Final = 3000  # 10 min at 5 a second; beyond, every second one is dropped
+_STILL_RAD_S: Final = 0.15  # quiet standing sways by less (measured 0.01 to 0.08)
+_STILL_BINS: Final = 4  # so long still before it is a posture
+_MIN_STANDING_BINS: Final = 3
+_UPRIGHT: Final = math.cos(math.radians(38.0))
+_MIN_ARM_M: Final = 0.06  # shorter: the motion did not show where the joint is
+_MIN_RANGE: Final = math.radians(18.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Zeroed:
+    """Frame and its grounds.
+
+    Attributes:
+        frame: what turns attitudes into flexion.
+        source: "standing" or "range".
+        sense: how clearly flexion's sense is known; below 1 it is not.
+        span: how far the knee was seen to move, rad.
+    """
+
+    frame: KneeFrame
+    source: str
+    sense: float
+    span: float
+
+
+class Postures:
+    """The postures seen, thinned; bounded in size however long the session."""
+
+    def __init__(self, rate_hz: float) -> None:
+        """Begin empty, for a grid of a rate in Hz."""
+        self._per_bin = max(1, round(_BIN_S * rate_hz))
+        self._up = np.empty((_MAX_BINS, 6))
+        self._still = np.empty(_MAX_BINS, dtype=np.bool_)
+        self._size = 0
+        self._every, self._skipped = 1, 0
+        self._sum = [0.0] * 6
+        self._motion = 0.0
+        self._whole = True
+        self._count = 0
+        self._quiet = 0
+
+    def step(self, up1: list[float], up2: list[float], motion: float, *, measured: bool) -> None:
+        """Take one sample: "up" in both frames and the faster sensor's angular speed, rad/s."""
+        total = self._sum
+        for k in range(3):
+            total[k] += up1[k]
+            total[k + 3] += up2[k]
+        self._motion += motion
+        self._whole = self._whole and measured
+        self._count += 1
+        if self._count == self._per_bin:
+            self._close()
+
+    def _close(self) -> None:
+        n = self._count
+        self._quiet = self._quiet + 1 if self._whole and self._motion < _STILL_RAD_S * n else 0
+        self._skipped += 1
+        if self._whole and self._skipped >= self._every:
+            if self._size == _MAX_BINS:
+                half = _MAX_BINS // 2
+                self._up[:half] = self._up[1::2]
+                self._still[:half] = self._still[1::2]
+                self._size = half
+                self._every *= 2
+            self._up[self._size] = [s / n for s in self._sum]
+            self._still[self._size] = self._quiet >= _STILL_BINS
+            self._size += 1
+            self._skipped = 0
+        self._sum = [0.0] * 6
+        self._motion, self._whole, self._count = 0.0, True, 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def zero(self, axes: Axes, way: Way | None) -> Zeroed | None:
+        """Find sense and zero for an axis; None when nothing was seen. ``way``: how the declared exercise moves."""
+        if self._size == 0:
+            return None
+        up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
+        still = self._still[: self._size]
+        bend = wrap(inclination(up2, axes.shank) - inclination(up1, axes.thigh))
+        middle = math.atan2(float(np.mean(np.sin(bend))), float(np.mean(np.cos(bend))))
+        bend = middle + wrap(bend - middle)  # no jump within the range seen
+        low, high = np.percentile(bend, (2.0, 98.0))
+        standing = _standing(up1, up2, still, axes)
+        sense = _sense(bend, still, standing, _lever_straight(axes), way)
+        flip = -1.0 if sense < 0 else 1.0
+        thigh, shank = flip * axes.thigh, flip * axes.shank
+        source = "standing" if np.count_nonzero(standing) >= _MIN_STANDING_BINS else "range"
+        if source == "standing":
+            held = flip * bend[standing]
+            stood = float(np.median(held[held < held.min() + math.radians(15.0)]))
+            reached = min(stood, float(np.percentile(flip * bend, 0.5)))
+            straight = 0.5 * (stood - STANDING_FLEXION + reached - STRAIGHTEST_FLEXION)
+        else:
+            straight = float(low if flip > 0 else -high) - RANGE_FLEXION
+        # with both axes reversed each inclination changes its sign and its origin: take the zero over by one posture
+        offset = wrap(inclination(up2[:1], shank) - inclination(up1[:1], thigh))[0] - flip * bend[0]
+        upright = math.nan
+        if source == "standing":
+            seen = inclination(up1[standing], thigh)
+            upright = math.atan2(float(np.mean(np.sin(seen))), float(np.mean(np.cos(seen))))
+        elif np.linalg.norm(axes.thigh_arm) >= _MIN_ARM_M:
+            upright = float(inclination(-axes.thigh_arm[None], thigh)[0])
+        frame = KneeFrame(thigh, shank, straight + float(offset), upright)
+        return Zeroed(frame, source, abs(sense), float(high - low))
+
+
+def _standing(up1: FloatArray, up2: FloatArray, still: BoolArray, axes: Axes) -> BoolArray:
+    """Which postures (n,) are quiet standing: both segments upright by their lever arms."""
+    arm1, arm2 = np.linalg.norm(axes.thigh_arm), np.linalg.norm(axes.shank_arm)
+    if min(arm1, arm2) < _MIN_ARM_M:
+        return np.zeros(len(still), dtype=np.bool_)
+    thigh = up1 @ (-axes.thigh_arm / arm1)  # the joint is below the thigh's sensor
+    shank = up2 @ (axes.shank_arm / arm2)  # and above the shank's
+    return np.asarray(still & (thigh > _UPRIGHT) & (shank > _UPRIGHT))
+
+
+def _lever_straight(axes: Axes) -> float:
+    """Difference of the inclinations when the lever arms are in line, rad; NaN when they are not known."""
+    if min(np.linalg.norm(axes.thigh_arm), np.linalg.norm(axes.shank_arm)) < _MIN_ARM_M:
+        return math.nan
+    one = inclination(-axes.thigh_arm[None], axes.thigh)[0]
+    two = inclination(axes.shank_arm[None], axes.shank)[0]
+    return float(two - one)
+
+
+def _sense(bend: FloatArray, still: BoolArray, standing: BoolArray, lever: float, way: Way | None) -> float:
+    """Weigh the grounds for flexion being where ``bend`` (n,) grows: positive for, negative against."""
+    low, high = (float(v) for v in np.percentile(bend, (3.0, 97.0)))
+    span = high - low
+    if span < _MIN_RANGE:
+        return 0.0
+    score = 0.0
+    if np.count_nonzero(standing) >= _MIN_STANDING_BINS:
+        stood = float(np.median(bend[standing]))
+        score += 3.0 * ((high - stood) - (stood - low)) / span
+    if lever == lever:
+        off = float(wrap(np.array([0.5 * (low + high) - lever]))[0])
+        score += max(-1.5, min(1.5, off / math.radians(15.0)))
+    if way is not None and way != "lifts":
+        first = float(np.median(bend[still][:10])) if still.any() else float(bend[0])
+        place = (2.0 * first - high - low) / span  # -1 at the low end, 1 at the high end
+        score += 1.5 * max(-1.0, min(1.0, place if way == "extends" else -place))
+    return score
