@@ -51,6 +51,7 @@ MAX_GROUP_RECORDS: Final = 1_000
 MAX_GROUP_BYTES: Final = 16 * 1024 * 1024
 
 KEEPALIVE_S: Final = 20
+ANSWER_TIMEOUT_S: Final = 5.0  # for the broker's answer to a connection or a subscription
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 
@@ -111,6 +112,7 @@ async def run_sink(
                 identifier=f"gonio-sink-{secrets.token_hex(6)}",
                 protocol=ProtocolVersion.V5 if protocol == "5" else ProtocolVersion.V311,
                 keepalive=KEEPALIVE_S,
+                timeout=ANSWER_TIMEOUT_S,
                 # one inbox outlives the connections: aiomqtt only ever calls this with maxsize
                 queue_type=cast("type[asyncio.Queue[Message]]", lambda maxsize: inbox),  # noqa: ARG005 - the inbox has its own
                 logger=_mqtt_log,

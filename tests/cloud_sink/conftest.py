@@ -1,0 +1,96 @@
+"""A kit's records as the clinic's tests need them."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gonio.cloud_sink.store import Store, open_store
+from gonio.messages import AngleCurve, Envelope, RepReport, SessionSummary, new_record_id, payload_text, wire_time
+
+NOW = datetime(2026, 3, 5, 18, 0, tzinfo=UTC)
+
+
+def _session_payload(reps: int = 2, source: str = "sensor", **changes: Any) -> str:  # noqa: ANN401 - fields of the model
+    values: dict[str, Any] = {
+        "sitting_id": uuid.UUID(int=7),
+        "exercise": "heel-slide",
+        "side": "left",
+        "source": source,
+        "duration_s": 60.0,
+        "reps": tuple(
+            RepReport(
+                start_s=3.0 * i,
+                peak_s=3.0 * i + 1,
+                end_s=3.0 * i + 2,
+                signal="knee",
+                peak_flexion_deg=91.5,
+                min_flexion_deg=2.0,
+                rom_deg=89.5,
+            )
+            for i in range(reps)
+        ),
+        "max_flexion_deg": 91.5,
+        "min_flexion_deg": 2.0,
+        "zero": "standing",
+        "calibrated_at_s": 4.0,
+        "ok_fraction": 0.95,
+        "sensors": (),
+        "curve": AngleCurve(step_s=0.5, flexion_deg=(0, 45, None, 91)),
+        "software": "0.1.0",
+        **changes,
+    }
+    return payload_text(SessionSummary(**values))
+
+
+def _envelope(
+    sequence: int = 1,
+    *,
+    kind: str = "session",
+    captured: datetime | None = None,
+    **changes: Any,  # noqa: ANN401 - as above
+) -> Envelope:
+    health = kind == "health"
+    values: dict[str, Any] = {
+        "record_id": new_record_id(),
+        "kind": kind,
+        "kit_id": "kit-001",
+        "outbox_id": None if health else uuid.UUID(int=1),
+        "sequence": None if health else sequence,
+        "boot_id": uuid.UUID(int=2),
+        "monotonic_ns": sequence,
+        "captured_at": wire_time(captured or NOW - timedelta(hours=1)),
+        "clock": "synchronised",
+        "schema_version": 1,
+        "payload": _session_payload() if kind == "session" else json.dumps({"n": sequence}),
+        **changes,
+    }
+    return Envelope(**values)
+
+
+@pytest.fixture(scope="session")
+def envelope() -> Callable[..., Envelope]:
+    """Make a valid record of kit-001, with changes."""
+    return _envelope
+
+
+@pytest.fixture(scope="session")
+def session_payload() -> Callable[..., str]:
+    """Make the payload of a session, with changes."""
+    return _session_payload
+
+
+@pytest.fixture(scope="session")
+def now() -> datetime:
+    """Give the moment at which the tests' records arrive."""
+    return NOW
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path}/book.db") as book:
+        yield book

@@ -1,0 +1,282 @@
+"""The sink against a real broker: nothing is acknowledged before it is stored, nothing is lost, nothing is doubled."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from gonio.cloud_sink import ingest
+from gonio.cloud_sink.ingest import BatchReport, Protocol, run_sink
+from gonio.cloud_sink.store import Store, open_store
+from gonio.identity.broker import BrokerAddress
+from gonio.messages import (
+    Ack,
+    AckStatus,
+    DownKind,
+    Envelope,
+    Kind,
+    down_topic,
+    pack,
+    unpack_acks,
+    up_topic,
+)
+
+pytestmark = pytest.mark.peer("mosquitto")
+
+Make = Callable[..., Envelope]
+LIMIT_S = 20.0  # after which a test gives up; none waits for it
+
+
+class Mosquitto:
+    """A broker of the test's own, on a loopback port of its own, that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n", encoding="utf-8"
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> BrokerAddress:
+        return BrokerAddress.parse(f"mqtt://127.0.0.1:{self.port}")
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            ["/usr/sbin/mosquitto", "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while True:
+            assert self._process.poll() is None, "mosquitto ended at its start"
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    server = Mosquitto(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(ingest, "LONGEST_PAUSE_S", 0.1)
+
+
+@asynccontextmanager
+async def sink(store: Store, broker: Mosquitto, **options: Any) -> AsyncIterator[list[BatchReport]]:  # noqa: ANN401 - run_sink's
+    reports: list[BatchReport] = []
+    listening = asyncio.Event()
+    task = asyncio.create_task(
+        run_sink(store, broker.address, on_batch=reports.append, on_listening=listening.set, **options)
+    )
+    try:
+        await asyncio.wait_for(listening.wait(), LIMIT_S)
+        yield reports
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+class FakeKit:
+    """Sends its records until each is acknowledged, as a kit does: through lost links, and again after a while."""
+
+    def __init__(self, broker: Mosquitto, records: Sequence[Envelope], *, at_once: int = 5) -> None:
+        self._broker = broker
+        self._kit_id = records[0].kit_id
+        self._waiting = {record.record_id: record for record in records}
+        self._at_once = at_once
+        self.acks: list[Ack] = []
+        self.on_ack: Callable[[Ack], None] = lambda _ack: None
+
+    async def run(self) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while self._waiting:
+                with contextlib.suppress(aiomqtt.MqttError):
+                    async with aiomqtt.Client("127.0.0.1", self._broker.port, timeout=2) as client:
+                        await client.subscribe(down_topic(self._kit_id, DownKind.ACK), qos=1)
+                        while self._waiting:
+                            await self._send(client)
+                            await self._hear(client)
+                await asyncio.sleep(0.02)
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        batch = list(self._waiting.values())[: self._at_once]
+        await client.publish(up_topic(self._kit_id, Kind.SESSION), pack(batch), qos=1)
+
+    async def _hear(self, client: aiomqtt.Client) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                async for message in client.messages:
+                    assert isinstance(message.payload, bytes)
+                    for ack in unpack_acks(message.payload).acks:
+                        self.acks.append(ack)
+                        self.on_ack(ack)
+                        self._waiting.pop(ack.record_id, None)
+                    return
+
+
+@pytest.fixture
+def records(envelope: Make) -> Callable[[int, int], list[Envelope]]:
+    """Make n records of one kit as of now, numbered from 1."""
+
+    def make(kit: int, n: int) -> list[Envelope]:
+        outbox = uuid.uuid4()
+        begin = datetime.now(UTC) - timedelta(days=1)
+        return [
+            envelope(i + 1, kit_id=f"kit-{kit:03}", outbox_id=outbox, captured=begin + timedelta(minutes=i))
+            for i in range(n)
+        ]
+
+    return make
+
+
+Records = Callable[[int, int], list[Envelope]]
+
+
+@pytest.mark.parametrize("protocol", ["3.1.1", "5"])
+async def test_what_is_acknowledged_is_there_for_everybody(
+    store: Store, tmp_path: Path, broker: Mosquitto, records: Records, protocol: Protocol
+) -> None:
+    sent = records(1, 20)
+    kit = FakeKit(broker, sent)
+    with open_store(f"sqlite:///{tmp_path}/book.db") as other:
+
+        def is_stored(ack: Ack) -> None:
+            assert other.session(ack.record_id) is not None
+
+        kit.on_ack = is_stored
+        async with sink(store, broker, protocol=protocol) as reports:
+            await kit.run()
+    assert {ack.record_id for ack in kit.acks} == {record.record_id for record in sent}
+    assert sum(report.stored for report in reports) == 20
+    assert store.audit().records == 20
+
+
+async def test_no_word_while_the_book_cannot_be_written(
+    store: Store, tmp_path: Path, broker: Mosquitto, records: Records
+) -> None:
+    kit = FakeKit(broker, records(1, 1))
+    holder = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    async with sink(store, broker):
+        sending = asyncio.create_task(kit.run())
+        await asyncio.sleep(1)
+        assert kit.acks == []
+        holder.execute("ROLLBACK")
+        holder.close()
+        await sending
+    assert kit.acks
+    assert store.audit().records == 1
+
+
+async def test_two_workers_share_the_load(tmp_path: Path, broker: Mosquitto, records: Records) -> None:
+    url = f"sqlite:///{tmp_path}/book.db"
+    kits = [FakeKit(broker, records(n, 30), at_once=3) for n in range(1, 5)]
+    with open_store(url) as one, open_store(url) as other:
+        async with sink(one, broker, share="clinic") as first, sink(other, broker, share="clinic") as second:
+            await asyncio.gather(*(kit.run() for kit in kits))
+        found = one.audit()
+    assert (found.records, found.doubled, found.gaps) == (120, 0, ())
+    assert first
+    assert second
+
+
+async def test_a_broker_that_dies_and_returns(store: Store, broker: Mosquitto, records: Records) -> None:
+    kits = [FakeKit(broker, records(n, 60), at_once=2) for n in range(1, 4)]
+    async with sink(store, broker):
+        sending = asyncio.gather(*(kit.run() for kit in kits))
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            broker.kill()
+            await asyncio.sleep(0.1)
+            broker.start()
+        await sending
+    found = store.audit()
+    assert (found.records, found.doubled, found.gaps, found.quarantined) == (180, 0, (), 0)
+
+
+async def test_nothing_that_comes_stops_the_sink(
+    store: Store, broker: Mosquitto, records: Records, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = records(1, 3)
+    forged = records(2, 1)
+    topic = up_topic("kit-001", Kind.SESSION)
+    hostile = [
+        (topic, b""),
+        (topic, b"\xff" * 10_000_000),
+        (topic, zlib.compress(b"[" + b"0," * 30_000_000 + b"0]", 9)),
+        (topic, zlib.compress(b'[{"kind": NaN}]')),
+        (topic, zlib.compress(b'[{"kind": "Mary Miller has pain"}]')),
+        (topic, pack(forged)),
+        ("gonio/v1/Mary%20Miller/up/session", pack(good[:1])),
+        ("gonio/v1/kit-001/up/" + "x" * 60_000, pack(good[:1])),
+    ]
+    async with sink(store, broker):
+        async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+            for name, data in hostile:
+                await client.publish(name, data, qos=1)
+        await FakeKit(broker, good).run()
+    found = store.audit()
+    assert (found.records, found.quarantined) == (3, 7)  # the long topic is a topic of kit-001
+    assert "Mary" not in caplog.text
+
+
+def start_worker(tmp_path: Path, broker: Mosquitto) -> subprocess.Popen[bytes]:
+    arguments = ["run", "--store", f"sqlite:///{tmp_path}/book.db", "--broker", str(broker.address)]
+    return subprocess.Popen(
+        [sys.executable, "-c", "from gonio.cli.sink import app; app()", *arguments], stderr=subprocess.PIPE
+    )
+
+
+async def test_kill_9_of_the_sink_in_mid_stream(
+    store: Store, tmp_path: Path, broker: Mosquitto, records: Records
+) -> None:
+    kits = [FakeKit(broker, records(n, 80), at_once=2) for n in range(1, 4)]
+    worker = start_worker(tmp_path, broker)
+    sending = asyncio.gather(*(kit.run() for kit in kits))
+    killed_at = []
+    for _ in range(2):
+        before = store.audit().records
+        while store.audit().records < before + 20:
+            assert not sending.done(), "the records were through before the kill"
+            await asyncio.sleep(0.01)
+        worker.kill()
+        worker.communicate()
+        killed_at.append(store.audit().records)
+        worker = start_worker(tmp_path, broker)
+    await sending
+    worker.send_signal(signal.SIGTERM)
+    said = worker.communicate(timeout=LIMIT_S)[1].decode()
+    assert worker.returncode == 0
+    assert "Traceback" not in said
+    assert "stopped" in said
+    found = store.audit()
+    assert (found.records, found.doubled, found.gaps, found.quarantined) == (240, 0, (), 0)
+    assert killed_at[-1] < 240
+    assert all(ack.status is not AckStatus.REJECTED for kit in kits for ack in kit.acks)

@@ -1,0 +1,127 @@
+"""Opening the book: the tables are those of the schema, and what cannot be opened is said plainly."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+import gonio.cloud_sink.engine as engine_module
+from gonio.cloud_sink.engine import StoreUnavailableError
+from gonio.cloud_sink.schema import METADATA
+from gonio.cloud_sink.store import Store, open_store
+from gonio.errors import UsageError
+from gonio.messages import Envelope
+
+
+def test_the_migrations_make_the_schema(store: Store) -> None:
+    with store._reader.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_every_table_knows_its_clinic() -> None:
+    assert all("clinic_id" in table.c for table in METADATA.tables.values())
+
+
+def test_a_commit_is_on_disk(store: Store) -> None:
+    with store._writer.connect() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
+    with open_store(f"sqlite:///{tmp_path}/book.db"):
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert set(modes.values()) == {0o600}
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("book.db", "cannot be read"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+        ("postgresql://localhost/gonio", "PostgreSQL is not supported yet"),
+        ("mysql://localhost/gonio", "cannot be mysql"),
+        ("sqlite:////nowhere/at/all/book.db", "does not exist"),
+    ],
+)
+def test_an_address_of_no_use(url: str, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        open_store(url)
+
+
+def test_nothing_is_made_where_nothing_should_be(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no store"):
+        open_store(f"sqlite:///{tmp_path}/book.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "book.db").write_bytes(b"this is a text, not a database; " * 100)
+    with pytest.raises(UsageError, match="not a gonio store or is damaged"):
+        open_store(f"sqlite:///{tmp_path}/book.db")
+
+
+def test_another_programs_database(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "book.db")
+    other.execute("CREATE TABLE recipes (name TEXT)")
+    other.close()
+    with pytest.raises(UsageError, match="another program's database"):
+        open_store(f"sqlite:///{tmp_path}/book.db")
+
+
+def test_a_store_of_a_newer_gonio(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/book.db"
+    open_store(url).close()
+    other = sqlite3.connect(tmp_path / "book.db")
+    other.execute("UPDATE alembic_version SET version_num = '9999'")
+    other.commit()
+    other.close()
+    with pytest.raises(UsageError, match="newer gonio"):
+        open_store(url)
+
+
+def test_a_store_that_somebody_holds(
+    tmp_path: Path, envelope: Callable[..., Envelope], now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_MS", 50)
+    url = f"sqlite:///{tmp_path}/book.db"
+    with open_store(url) as store:
+        other = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="locked"):
+            store.ingest("kit-001", [envelope()], now)
+        other.execute("ROLLBACK")
+        other.close()
+        store.ingest("kit-001", [envelope()], now)
+
+
+def test_a_new_file_that_somebody_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_MS", 50)
+    other = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(UsageError, match="another program holds"):
+        open_store(f"sqlite:///{tmp_path}/book.db")
+    other.close()
+
+
+def test_a_folder_that_cannot_be_written() -> None:
+    with pytest.raises(UsageError, match="cannot be created"):
+        open_store("sqlite:////proc/book.db")  # where not even root can
+
+
+def test_three_processes_make_one_book(tmp_path: Path) -> None:
+    code = f"from gonio.cloud_sink.store import open_store; open_store('sqlite:///{tmp_path}/book.db').close()"
+    started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
+    assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 3
