@@ -17,6 +17,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 import aiomqtt
 
 from gonio.gateway.database import StoreWriteError
+from gonio.gateway.groups import first_error
 from gonio.gateway.store import KitStore
 from gonio.gateway.window import SendWindow
 from gonio.identity.broker import BrokerAddress
@@ -317,9 +318,7 @@ class Uplink:
         self._status = replace(self._status, **changes)  # type: ignore[arg-type]
 
 
-def _first_reason(group: BaseExceptionGroup[aiomqtt.MqttError]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+def _first_reason(group: BaseException) -> str:
+    error = first_error(group)
     cause = error.__cause__
     return f"{error}" if cause is None or not str(cause) else f"{error} ({cause})"

@@ -1,0 +1,334 @@
+"""The kit as a whole: store, uplink, sensors and sessions put together."""
+
+import asyncio
+import logging
+import platform
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.scanner import BaseBleakScanner
+
+from gonio.drivers.link import FoundSensor, SensorLink, scan
+from gonio.drivers.link_errors import SensorNotFoundError
+from gonio.errors import GonioError, RetryableError, UsageError
+from gonio.firmware_profiles import builtin_profiles, get_profile
+from gonio.gateway.clock import KitClock
+from gonio.gateway.events import Listener
+from gonio.gateway.groups import first_error
+from gonio.gateway.keeper import RecordKeeper
+from gonio.gateway.records import PairedSensor
+from gonio.gateway.session import FinishedSession, SessionRunner, recover
+from gonio.gateway.settings import KitSettings
+from gonio.gateway.store import KitStore
+from gonio.gateway.summary import SOFTWARE, SessionPlan
+from gonio.gateway.uplink import Uplink, UplinkTiming
+from gonio.messages import Envelope, HealthReport, Kind, new_record_id, payload_text
+from gonio.signal.consts import EXERCISES, SEGMENTS, Segment, Side
+
+log = logging.getLogger(__name__)
+
+LISTEN_S: Final = 2.0  # one stretch of listening for sensors
+REGAIN_PAUSE_S: Final = 1.0  # between two attempts to get a lost sensor back
+
+
+class Kit:
+    """A gateway kit; ``async with`` opens its store, closes what a crash left open, and starts the uplink.
+
+    Attributes:
+        settings: what it was set to.
+        store: its durable state, once entered.
+        uplink: its way to the clinic, once entered.
+    """
+
+    store: KitStore
+    uplink: Uplink
+
+    def __init__(
+        self,
+        settings: KitSettings,
+        *,
+        source: Literal["sensor", "simulated", "recording"] = "sensor",
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        scanner_backend: type[BaseBleakScanner] | None = None,
+        client_backend: type[BaseBleakClient] | None = None,
+        uplink_timing: UplinkTiming | None = None,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            settings: data directory, broker, exercise, side.
+            source: what moves the sensors; every record says it.
+            monotonic_ns: the clock that stamps arrivals, ns.
+            scanner_backend: bleak's scanner, where it is not the system's.
+            client_backend: bleak's client likewise.
+            uplink_timing: how patient the uplink is.
+        """
+        self.settings = settings
+        self._source: Literal["sensor", "simulated", "recording"] = source
+        self._clock = KitClock(monotonic_ns)
+        self._scanner_backend = scanner_backend
+        self._client_backend = client_backend
+        self._timing = uplink_timing
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[object]] = []
+        self._sitting_id = uuid.uuid4()
+        self._batteries: dict[Segment, int] = {}
+        self._runner: SessionRunner | None = None
+        self._stop_wanted = False
+
+    async def __aenter__(self) -> Self:
+        """Open the kit.
+
+        Raises:
+            UsageError: the data directory or the broker's address cannot be used.
+            StoreWriteError: the disk is full or failing.
+        """
+        address = self.settings.broker_address()
+        try:
+            self.store = self._stack.enter_context(await asyncio.to_thread(KitStore.open, self.settings.data_dir))
+            self.recovered = await asyncio.to_thread(recover, self.store)
+            for envelope in self.recovered:
+                log.warning("session %s had been cut off; it is closed as interrupted", envelope.record_id)
+            self._keeper = RecordKeeper(self.store)
+            self.uplink = Uplink(
+                self.store,
+                address,
+                self.store.kit_id,
+                mqtt_version=self.settings.mqtt_version,
+                timing=self._timing,
+                health=self._health,
+            )
+            group = await self._stack.enter_async_context(asyncio.TaskGroup())
+            self._tasks = [
+                group.create_task(self.uplink.run(), name="kit-uplink"),
+                group.create_task(self._keeper.run(), name="kit-keeper"),
+            ]
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop the uplink, try the disk a last time for what it refused, close the store."""
+        for task in self._tasks:
+            task.cancel()
+        await self._keeper.retry()
+        if self._keeper.held:
+            log.error("%d records are lost with this process: %s", self._keeper.held, self._keeper.trouble)
+        try:
+            if isinstance(error, asyncio.CancelledError):
+                await self._stack.__aexit__(kind, error, traceback)
+            else:  # an error of the body is the body's: a TaskGroup that saw it would wrap it
+                await self._stack.aclose()
+        except* GonioError as group:
+            raise first_error(group) from None
+
+    @property
+    def kit_id(self) -> str:
+        """The kit's name."""
+        return self.store.kit_id
+
+    @property
+    def held_in_memory(self) -> int:
+        """Records that the disk has refused so far."""
+        return self._keeper.held
+
+    # --- sensors -----------------------------------------------------------------------------------------------------
+
+    async def scan(self, timeout_s: float | None = None) -> list[FoundSensor]:
+        """Look for sensors of every family that gonio knows.
+
+        Raises:
+            BluetoothUnavailableError: scanning is not possible.
+        """
+        return await scan(
+            builtin_profiles(), timeout_s=timeout_s or self.settings.scan_s, scanner_backend=self._scanner_backend
+        )
+
+    async def find_and_pair(
+        self, *, thigh: str | None = None, shank: str | None = None, timeout_s: float | None = None
+    ) -> Mapping[Segment, PairedSensor]:
+        """Find the two sensors and remember which segment each belongs to.
+
+        Args:
+            thigh: address of the sensor on the thigh; None to take the only other one.
+            shank: address of the sensor on the shank, likewise. One of both is needed: which of two sensors is where
+                cannot be guessed.
+            timeout_s: how long to look, s.
+
+        Raises:
+            UsageError: neither address is given, or both are the same.
+            SensorNotFoundError: not both were found, or more than one could be the other.
+            BluetoothUnavailableError: scanning is not possible.
+        """
+        wanted: dict[Segment, str] = {}
+        if thigh:
+            wanted["thigh"] = thigh.upper()
+        if shank:
+            wanted["shank"] = shank.upper()
+        if not wanted:
+            raise UsageError("say which sensor is where (--thigh ADDRESS): 'gonio gateway scan' lists the addresses")
+        if len(set(wanted.values())) < len(wanted):
+            raise UsageError("thigh and shank need a sensor each, not the same one")
+        if len(wanted) == len(SEGMENTS):
+            found = await self._hear(set(wanted.values()), timeout_s)
+        else:  # to the end: a third sensor would make the choice of the other unsafe
+            found = {one.address.upper(): one for one in await self.scan(timeout_s)}
+        chosen = {segment: found.pop(address) for segment, address in wanted.items() if address in found}
+        for segment in SEGMENTS:
+            if segment in wanted and segment not in chosen:
+                raise _not_heard(segment, wanted[segment])
+            if segment not in chosen:
+                chosen[segment] = _only_one(segment, list(found.values()))
+        sensors = [PairedSensor(segment, one.address, one.family, one.name) for segment, one in chosen.items()]
+        await asyncio.to_thread(self.store.pair, sensors)
+        return self.store.pairing()
+
+    async def _hear(self, addresses: set[str], timeout_s: float | None) -> dict[str, FoundSensor]:
+        """Listen until all of some addresses (in capitals) are heard, or the time is over."""
+        found: dict[str, FoundSensor] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s or self.settings.scan_s):
+                while not addresses <= found.keys():
+                    want = None if found else len(addresses)  # strangers must not end the listening again and again
+                    for one in await scan(
+                        builtin_profiles(), timeout_s=LISTEN_S, scanner_backend=self._scanner_backend, want=want
+                    ):
+                        found[one.address.upper()] = one
+        return found
+
+    async def _connect(self, sensor: PairedSensor, found: FoundSensor | None, stack: AsyncExitStack) -> SensorLink:
+        if found is None:
+            raise _not_heard(sensor.segment, sensor.address)
+        link = SensorLink(
+            found,
+            get_profile(sensor.family),
+            monotonic_ns=self._clock.monotonic_ns,
+            client_backend=self._client_backend,
+        )
+        await stack.enter_async_context(link)
+        if link.info.battery_percent is not None:
+            self._batteries[sensor.segment] = link.info.battery_percent
+        return link
+
+    async def _regain(self, sensor: PairedSensor, stack: AsyncExitStack) -> SensorLink:
+        """Try for ever to get a lost sensor to stream again; the session cancels it when it has waited enough."""
+        await stack.aclose()
+        while True:
+            try:
+                found = await self._hear({sensor.address.upper()}, None)
+                link = await self._connect(sensor, found.get(sensor.address.upper()), stack)
+                await link.start()
+            except RetryableError as error:
+                log.warning("%s sensor: %s", sensor.segment, error)
+                await stack.aclose()
+                await asyncio.sleep(REGAIN_PAUSE_S)
+            else:
+                return link
+
+    # --- sessions ----------------------------------------------------------------------------------------------------
+
+    async def run_session(
+        self,
+        exercise: str | None = None,
+        side: Side | None = None,
+        *,
+        listener: Listener | None = None,
+    ) -> FinishedSession:
+        """Connect the paired sensors, run one session until ``stop_session()``, and commit its summary.
+
+        Args:
+            exercise: its name; None for the settings', and where that is None too it is recognised.
+            side: the leg; None for the settings'.
+            listener: told of everything as it happens; must return at once.
+
+        Raises:
+            UsageError: no sensors are paired, or the exercise is unknown.
+            PeerError: a sensor is not there, or refuses.
+            StoreWriteError: so many records wait for the disk that no more can be held.
+        """
+        exercise = exercise or self.settings.exercise
+        if exercise is not None and exercise not in EXERCISES:
+            raise UsageError(f"the exercise {exercise} is not known; it is one of {', '.join(EXERCISES)}")
+        pairing = self.store.pairing()
+        if len(pairing) < len(SEGMENTS):
+            raise UsageError("no sensors are paired with this kit: run 'gonio gateway pair' first")
+        self._keeper.require_room()
+        self._stop_wanted = False
+        plan = SessionPlan(exercise, side or self.settings.side, self._source, self._sitting_id)
+        async with AsyncExitStack() as both:
+            stacks = {segment: await both.enter_async_context(AsyncExitStack()) for segment in SEGMENTS}
+            heard = await self._hear({sensor.address.upper() for sensor in pairing.values()}, None)
+            links = {
+                segment: await self._connect(sensor, heard.get(sensor.address.upper()), stacks[segment])
+                for segment, sensor in sorted(pairing.items())
+            }
+
+            async def reconnect(segment: Segment) -> SensorLink:
+                return await self._regain(pairing[segment], stacks[segment])
+
+            self._runner = SessionRunner(
+                self.store, self._keeper, plan, links, clock=self._clock, reconnect=reconnect, listener=listener
+            )
+            if self._stop_wanted:
+                self._runner.stop()
+            try:
+                return await self._runner.run()
+            finally:
+                self._runner = None
+
+    def stop_session(self) -> None:
+        """End the running session, also one whose sensors are still being connected; without one it does nothing."""
+        self._stop_wanted = True
+        if self._runner is not None:
+            self._runner.stop()
+
+    def new_sitting(self) -> None:
+        """Let the sessions from now on belong to a new sitting."""
+        self._sitting_id = uuid.uuid4()
+
+    # --- health ------------------------------------------------------------------------------------------------------
+
+    async def _health(self) -> Envelope:
+        counts = await asyncio.to_thread(self.store.counts)
+        troubles = (self._keeper.trouble, self.uplink.status.trouble)
+        report = HealthReport(
+            software=SOFTWARE,
+            platform=f"{platform.system()} {platform.machine()}"[:64],
+            pending=counts.pending + self._keeper.held,
+            rejected=counts.rejected,
+            batteries_percent=dict(self._batteries),
+            troubles=tuple(trouble[:200] for trouble in troubles if trouble),
+        )
+        capture = self._clock.capture()
+        return Envelope(
+            record_id=new_record_id(),
+            kind=Kind.HEALTH,
+            kit_id=self.kit_id,
+            boot_id=capture.boot_id,
+            monotonic_ns=capture.monotonic_ns,
+            captured_at=capture.captured_at,
+            clock=capture.clock,
+            schema_version=HealthReport.SCHEMA_VERSION,
+            payload=payload_text(report),
+        )
+
+
+def _not_heard(segment: Segment, address: str) -> SensorNotFoundError:
+    return SensorNotFoundError(f"the {segment} sensor {address} is not heard: see that it is on, charged and near")
+
+
+def _only_one(segment: Segment, candidates: Sequence[FoundSensor]) -> FoundSensor:
+    if not candidates:
+        raise SensorNotFoundError(f"no second sensor for the {segment} is heard: see that both are on and charged")
+    if len(candidates) > 1:
+        addresses = ", ".join(one.address for one in candidates)
+        raise SensorNotFoundError(f"several sensors could be the one on the {segment} ({addresses}): name its address")
+    return candidates[0]

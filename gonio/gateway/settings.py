@@ -1,0 +1,61 @@
+"""A kit's settings: environment variables ``GONIO_KIT_*``, or what a command is given."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gonio.errors import UsageError
+from gonio.gateway.uplink import MqttVersion
+from gonio.identity.broker import BrokerAddress
+from gonio.messages import reason_of
+
+
+def default_data_dir() -> Path:
+    """Give where a kit keeps its data: ``$XDG_STATE_HOME/gonio/kit`` (XDG Base Directory Specification 0.8)."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return base / "gonio" / "kit"
+
+
+class KitSettings(BaseSettings):
+    """What can be set on a kit; each from ``GONIO_KIT_`` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="GONIO_KIT_", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default_factory=default_data_dir, description="where sessions and outbox are kept")
+    broker: str = Field(default="mqtt://127.0.0.1:1883", description="mqtts://host:port, or mqtt:// to this machine")
+    broker_ca: Path | None = Field(default=None, description="PEM file of authorities to trust, not the system's")
+    broker_username: str | None = None
+    broker_password: SecretStr | None = None
+    mqtt_version: MqttVersion = Field(default="3.1.1", description="5 only where the broker speaks it")
+    exercise: str | None = Field(default=None, description="the exercise; none to recognise it")
+    side: Literal["left", "right"] = Field(default="right", description="the leg that wears the sensors")
+    scan_s: float = Field(default=10.0, gt=0, le=300, description="how long to look for sensors, s")
+
+    @classmethod
+    def load(cls, **given: object) -> "KitSettings":
+        """Read the environment; what is given and not None goes before it.
+
+        Raises:
+            UsageError: a setting cannot be read; the text names it and never shows its value.
+        """
+        try:
+            return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise UsageError(f"a setting of the kit (GONIO_KIT_*) is wrong: {reason_of(error)}") from error
+
+    def broker_address(self) -> BrokerAddress:
+        """Give the broker to connect to.
+
+        Raises:
+            UsageError: the address cannot be used.
+        """
+        return BrokerAddress.parse(
+            self.broker,
+            ca_file=self.broker_ca,
+            username=self.broker_username,
+            password=self.broker_password.get_secret_value() if self.broker_password else None,
+        )

@@ -1,0 +1,120 @@
+"""From a session's result (radians, the kit's monotonic clock) to what is sent (degrees, seconds after its start)."""
+
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from gonio import __version__
+from gonio.gateway.records import OpenSession
+from gonio.messages import AngleCurve, RepReport, SensorReport, SessionSummary, degrees
+from gonio.signal.chunks import RepEvent, SessionResult
+from gonio.signal.consts import Side
+
+CURVE_POINTS: Final = 300  # of a summary's curve; a longer session has wider steps
+JOURNAL_STEP_S: Final = 0.2  # of the curve in the journal
+SOFTWARE: Final = f"gonio {__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """What a session is to be.
+
+    Attributes:
+        exercise: its name; None to recognise it.
+        side: the leg.
+        source: what moves the sensors: a patient, a model or a recording.
+        sitting_id: what ties the sessions of one sitting.
+    """
+
+    exercise: str | None
+    side: Side
+    source: Literal["sensor", "simulated", "recording"]
+    sitting_id: uuid.UUID
+
+
+def rep_report(rep: RepEvent, start_s: float) -> RepReport:
+    """Write a repetition for the wire; times to 10 ms, clipped to the session's start."""
+    start, peak, end = (round(max(0.0, t - start_s), 2) for t in (rep.start_s, rep.peak_s, rep.end_s))
+    return RepReport(
+        start_s=start,
+        peak_s=peak,
+        end_s=end,
+        signal=rep.signal,
+        peak_flexion_deg=degrees(rep.peak_flexion),
+        min_flexion_deg=degrees(rep.min_flexion),
+        rom_deg=degrees(rep.rom) or 0.0,
+        measured=rep.measured and not math.isnan(rep.rom),
+    )
+
+
+def summarise(
+    plan: SessionPlan,
+    result: SessionResult,
+    *,
+    start_s: float,
+    duration_s: float,
+    sensors: Sequence[SensorReport],
+    flags: Sequence[str] = (),
+) -> SessionSummary:
+    """Make the summary of a session.
+
+    Args:
+        plan: what it was to be.
+        result: what it came to.
+        start_s: the kit's monotonic clock at ``captured_at``, s.
+        duration_s: from start to stop, s.
+        sensors: how the sensors were heard.
+        flags: what the kit adds to the result's own.
+    """
+    return SessionSummary(
+        sitting_id=plan.sitting_id,
+        exercise=result.exercise,
+        recognised=result.recognised,
+        side=plan.side,
+        source=plan.source,
+        duration_s=round(duration_s, 2),
+        reps=tuple(rep_report(rep, start_s) for rep in result.reps),
+        max_flexion_deg=degrees(result.max_flexion),
+        min_flexion_deg=degrees(result.min_flexion),
+        zero=cast("Literal['standing', 'pose', 'range', 'none']", result.zero),
+        calibrated_at_s=_after(result.calibrated_at_s, start_s),
+        ok_fraction=round(result.ok_fraction, 4),
+        flags=tuple(sorted({*result.flags, *flags})),
+        sensors=tuple(sensors),
+        curve=_curve(result, start_s),
+        software=SOFTWARE,
+    )
+
+
+def close_interrupted(session: OpenSession) -> SessionSummary:
+    """Make the summary of a session that was cut off, from what its journal holds."""
+    head = SessionSummary.model_validate_json(session.head)
+    return head.model_copy(
+        update={"interrupted": True, "reps": session.reps, "curve": _thin(session.curve, JOURNAL_STEP_S)}
+    )
+
+
+def _after(moment_s: float | None, start_s: float) -> float | None:
+    return None if moment_s is None else round(max(0.0, moment_s - start_s), 2)
+
+
+def _whole_degrees(radians: float) -> int | None:
+    return None if math.isnan(radians) else round(math.degrees(radians))
+
+
+def _curve(result: SessionResult, start_s: float) -> AngleCurve | None:
+    """Move the result's curve onto whole steps after ``captured_at``; each point is the nearest one."""
+    if not result.curve or math.isnan(result.start_s):
+        return None
+    ahead = round((result.start_s - start_s) / result.curve_step_s)
+    points = [_whole_degrees(flexion) for flexion in result.curve]
+    return _thin([None] * ahead + points if ahead >= 0 else points[-ahead:], result.curve_step_s)
+
+
+def _thin(points: Sequence[int | None], step_s: float) -> AngleCurve | None:
+    if not points:
+        return None
+    stride = math.ceil(len(points) / CURVE_POINTS)
+    return AngleCurve(step_s=round(step_s * stride, 6), flexion_deg=tuple(points[::stride]))
