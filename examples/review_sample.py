@@ -235,5 +235,5 @@ def _weeks(book: SampleBook, patient_id: UUID) -> UUID:
         )
         if days_ago % 2 == 0:
             squat = make_session(exercise="mini-squat", peak_deg=38 + done, min_deg=short, reps=8, seed=80 + done)
-            book.add(patient_id, squat, morning + timedelta(hours=8, minutes=7))
+            book.add(patient_id, squat, morning - timedelta(hours=5, minutes=7))
     return newest

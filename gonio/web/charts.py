@@ -27,7 +27,7 @@ class Size:
     width: int
     height: int
 
-    LEFT = 52
+    LEFT = 60
     RIGHT = 14
     TOP = 30
     BOTTOM = 46
@@ -165,18 +165,24 @@ def ticks(low: float, high: float, at_most: int, steps: Sequence[float]) -> list
 ANGLE_STEPS: Final = (5, 10, 20, 30, 45, 90)
 
 
-def angle_range(values: Sequence[float]) -> tuple[float, float]:
-    """Choose the angle axis: the straight leg is always on it, and no less than -10° to 60° is shown."""
-    low, high = min([0.0, *values]), max([50.0, *values])
-    # a tenth of headroom for labels above the highest point
-    return min(-10.0, math.floor(low / 10 - 0.2) * 10), math.ceil((high + (high - low) * 0.1) / 10) * 10
+def angle_range(values: Sequence[float], size: Size, headroom_px: int) -> tuple[float, float]:
+    """Choose the angle axis: the straight leg is always on it, and no less than -10° to 45° is shown.
+
+    Args:
+        values: all that are drawn, degrees.
+        size: of the chart.
+        headroom_px: what is kept free above the largest of them, for labels.
+    """
+    low = min(-10.0, *(math.floor(value / 10 - 0.4) * 10 for value in values)) if values else -10.0
+    high = max([40.0, *values])
+    return low, math.ceil((high + (high - low) * headroom_px / (size.plot_height - headroom_px)) / 5) * 5
 
 
 def angle_axis(size: Size, scale: Scale) -> list[svg.Element]:
     """Draw the lines and numbers of an angle axis; its zero is the straight leg and says so."""
     elements: list[svg.Element] = []
     right = size.width - size.RIGHT
-    for value in ticks(scale.low, scale.high, max(3, size.plot_height // 44), ANGLE_STEPS):
+    for value in ticks(scale.low, scale.high, size.plot_height // 36, ANGLE_STEPS):
         y = scale(value)
         elements.append(svg.Line(x1=size.LEFT, x2=right, y1=y, y2=y, **paint("zero" if value == 0 else "grid")))
         elements.append(

@@ -31,17 +31,29 @@ _MINUTE_TICKS_FROM_S: Final = 150.0
 _LABEL_PX: Final = 36  # room for "120°"
 _NUMBER_PX: Final = 16  # room for a repetition's number
 _GAP_LABEL_PX: Final = 78
+_HEADROOM_PX: Final = 46  # the repetitions' numbers, and the label of the highest peak below them
 
 
 @dataclass(frozen=True, slots=True)
 class RepMark:
-    """A repetition as marked on the curve; times in s after the start, the peak in degrees."""
+    """A repetition as marked on the curve.
+
+    Attributes:
+        number: counted from 1.
+        start_s: when it left its rest, s after the session's start.
+        peak_s: when it turned back.
+        end_s: when it was back.
+        turn_deg: the knee's flexion where it turned back, degrees; None when not known.
+        lowest: True where the movement straightens the knee, so that it turns at the smallest flexion.
+        sure: False when a gap fell inside.
+    """
 
     number: int
     start_s: float
     peak_s: float
     end_s: float
-    peak_deg: float | None
+    turn_deg: float | None
+    lowest: bool
     sure: bool
 
 
@@ -75,11 +87,10 @@ def draw_curve(curve: Curve, *, key: str, title: str, description: str) -> Chart
     """
     span = max(curve.duration_s, curve.step_s * (len(curve.flexion_deg) - 1), 1.0)
     values = [float(v) for v in curve.flexion_deg if v is not None] + [
-        r.peak_deg for r in curve.reps if r.peak_deg is not None
+        rep.turn_deg for rep in curve.reps if rep.turn_deg is not None
     ]
-    low, high = angle_range(values)
     pictures = tuple(
-        Markup(str(_draw(size, curve, span, (low, high), (key, title, description))))  # noqa: S704 - words() escapes
+        Markup(str(_draw(size, curve, span, angle_range(values, size, _HEADROOM_PX), (key, title, description))))  # noqa: S704 - words() escapes
         for size in (SMALL, MEDIUM, LARGE)
     )
     return Chart(
@@ -112,7 +123,7 @@ def _draw(size: Size, curve: Curve, span: float, angles: tuple[float, float], na
             *_known_from(curve, x, size.plot_height),
             svg.Line(x1=0, x2=size.plot_width, y1=y(0), y2=y(0), **paint("zero")),
             svg.Path(d=_path(curve, x, y), stroke_linecap="round", **paint("line")),
-            *_peaks(curve.reps, x, y),
+            *_turns(curve.reps, x, y),
         ],
     )
     return picture(
@@ -265,25 +276,26 @@ def _path(curve: Curve, x: Scale, y: Scale) -> list[svg.PathData]:
     return steps
 
 
-def _peaks(reps: Sequence[RepMark], x: Scale, y: Scale) -> list[svg.Element]:
-    known = [(rep, rep.peak_deg) for rep in reps if rep.peak_deg is not None]
+def _turns(reps: Sequence[RepMark], x: Scale, y: Scale) -> list[svg.Element]:
+    """Mark where each repetition turned back; name the furthest, and the others where there is room."""
+    known = [(rep, rep.turn_deg) for rep in reps if rep.turn_deg is not None]
     if not known:
         return []
-    top = max(known, key=lambda pair: pair[1])[0]
+    furthest = max(known, key=lambda pair: -pair[1] if pair[0].lowest else pair[1])[0]
     elements: list[svg.Element] = []
     labelled_px = -1e9
-    for rep, peak in known:
-        px, py = x(rep.peak_s), y(peak)
-        near_top = rep is not top and abs(px - x(top.peak_s)) < _LABEL_PX
-        fits = rep is top or (px - labelled_px >= _LABEL_PX and not near_top)
+    for rep, turn in known:
+        px, py = x(rep.peak_s), y(turn)
+        near = rep is not furthest and abs(px - x(furthest.peak_s)) < _LABEL_PX
+        fits = rep is furthest or (px - labelled_px >= _LABEL_PX and not near)
         labelled_px = px if fits else labelled_px
         spot = {"t": round(rep.peak_s, 3)}
         elements.append(svg.Circle(cx=px, cy=py, r=4, data=spot, **paint("point" if rep.sure else "point unsure")))
         elements.append(
             svg.Text(
                 x=px,
-                y=round(py - 10, 1),
-                text=degrees(peak),
+                y=round(py + 19 if rep.lowest else py - 10, 1),
+                text=degrees(turn),
                 text_anchor="middle",
                 data=spot if fits else {**spot, "crowded": "yes"},
                 visibility=None if fits else "hidden",

@@ -30,6 +30,7 @@ from gonio.web.words import UNKNOWN, clock, degrees, short_day
 REAL_CHANGE_DEG: Final = 5.0
 _DAY_STEPS: Final = (1, 2, 7, 14, 28, 91, 182, 364, 728, 1820, 3640)
 _LABEL_PX: Final = 40
+_HEADROOM_PX: Final = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ def draw_trend(
     key: str,
     title: str,
     description: str,
+    what: str,
     between: tuple[datetime, datetime],
     sizes: tuple[Size, ...] = (SMALL, MEDIUM, LARGE),
 ) -> Chart:
@@ -57,6 +59,7 @@ def draw_trend(
         key: unique within the page.
         title: the finding.
         description: the same at length.
+        what: what each value is, as the head of its column in the table.
         between: first and last moment of the time axis, which all plots of a page share.
         sizes: which to draw.
     """
@@ -79,7 +82,7 @@ def draw_trend(
         Markup(str(_draw(size, points, (first, last), (key, title, description))))  # noqa: S704 - words() escapes
         for size in sizes
     )
-    return Chart(key, title, description, pictures, ("Session", "Largest flexion", "Certainty"), rows)
+    return Chart(key, title, description, pictures, ("Session", what, "Certainty"), rows)
 
 
 def _say(point: TrendPoint) -> str:
@@ -100,7 +103,8 @@ def _draw(
     first, last = between
     span = float((last.date() - first.date()).days)
     known = [(p, p.value) for p in points if p.value is not None]
-    angles = angle_range([edge for _, v in known for edge in (v - REAL_CHANGE_DEG, v + REAL_CHANGE_DEG)])
+    edges = [edge for _, v in known for edge in (v - REAL_CHANGE_DEG, v + REAL_CHANGE_DEG)]
+    angles = angle_range(edges, size, _HEADROOM_PX)
     x = Scale(0, span, size.LEFT + 10, size.width - size.RIGHT - 14)
     y = Scale(*angles, size.TOP + size.plot_height, size.TOP)
     return picture(

@@ -86,7 +86,7 @@ def age(then: datetime, now: datetime) -> str:
     """Say how long ago a moment was; stands only beside the moment itself."""
     passed = now - then
     if passed < -timedelta(minutes=1):
-        return f"{_span(-passed)} ahead of this computer's clock"
+        return f"dated {_span(-passed)} ahead"
     if passed < timedelta(minutes=1):
         return "just now"
     return f"{_span(passed)} ago"

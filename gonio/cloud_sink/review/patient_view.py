@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from gonio.cloud_sink.model import PatientRow, SessionRow
 from gonio.cloud_sink.review.book import Book
 from gonio.cloud_sink.review.quality import judge
-from gonio.cloud_sink.review.rows import SessionLine, session_line
+from gonio.cloud_sink.review.rows import SessionLine, session_line, telling_angle, telling_name
 from gonio.cloud_sink.review.words import session_name
 from gonio.cloud_sink.review.zone import PatientZone
 from gonio.web.charts import LARGE, MEDIUM, SMALL, Chart
@@ -87,28 +87,29 @@ def _facts(patient: PatientRow, zone: PatientZone, now: datetime) -> str:
 
 def _trends(rows: Sequence[SessionRow], zone: PatientZone) -> tuple[tuple[Chart, ...], int]:
     """Draw a plot for each exercise and side, the one done most often first and largest."""
-    ordered = sorted(rows, key=lambda row: row.captured)
-    often = Counter(session_name(row.summary) for row in ordered if row.summary.max_flexion_deg is not None)
-    names = [name for name, _ in often.most_common()]
+    ordered = sorted((row for row in rows if telling_angle(row.summary) is not None), key=lambda row: row.captured)
+    names = [name for name, _ in Counter(session_name(row.summary) for row in reversed(ordered)).most_common()]
     if not names:
         return (), 0
     between = zone.local(ordered[0].captured), zone.local(ordered[-1].captured)
     charts = []
     for position, name in enumerate(names[: 1 + SMALL_PLOTS]):
+        own = [row for row in ordered if session_name(row.summary) == name]
+        what = telling_name(own[0].summary)
         points = [
             TrendPoint(
                 zone.local(row.captured),
-                row.summary.max_flexion_deg,
+                telling_angle(row.summary),
                 judge(row.summary, clock=row.clock).level is Level.GOOD,
             )
-            for row in ordered
-            if session_name(row.summary) == name
+            for row in own
         ]
         chart = draw_trend(
             points,
             key=f"trend-{position}",
-            title=trend_finding(name, points),
-            description=trend_words(name, points),
+            title=f"{name}: {trend_finding(what, points)}",
+            description=trend_words(what, points),
+            what=what.capitalize(),
             between=between,
             sizes=(SMALL, MEDIUM, LARGE) if position == 0 else (SMALL,),
         )
@@ -116,26 +117,28 @@ def _trends(rows: Sequence[SessionRow], zone: PatientZone) -> tuple[tuple[Chart,
     return tuple(charts), max(0, len(names) - len(charts))
 
 
-def trend_finding(name: str, points: Sequence[TrendPoint]) -> str:
+def trend_finding(what: str, points: Sequence[TrendPoint]) -> str:
     """Say what the first and the last sound session show, and whether that is more than the error of measurement."""
     sound = [(p.at, p.value) for p in points if p.value is not None and p.sure]
     if not sound:
-        return f"{name}: no session measured soundly yet"
+        return "no session measured soundly yet"
     (first_at, first), (last_at, last) = sound[0], sound[-1]
     if len(sound) == 1:
-        return f"{name}: {degrees(last)} on {short_day(last_at)}"
+        return f"{what} {degrees(last)} on {short_day(last_at)}"
     change = round(last) - round(first)
     days = (last_at.date() - first_at.date()).days
     span = f"in {count(days, 'day')}" if days else "within a day"
     if abs(change) <= REAL_CHANGE_DEG:
-        return f"{name}: {degrees(last)}, no change beyond the error of measurement {span}"
-    return f"{name}: {'up' if change > 0 else 'down'} {abs(change)}° to {degrees(last)} {span}"
+        return f"{what} {degrees(last)}, no change beyond the error of measurement {span}"
+    return f"{what} {'up' if change > 0 else 'down'} {abs(change)}° to {degrees(last)} {span}"
 
 
-def trend_words(name: str, points: Sequence[TrendPoint]) -> str:
+def trend_words(what: str, points: Sequence[TrendPoint]) -> str:
     """Describe a trend for those who do not see it."""
     known = [p.value for p in points if p.value is not None]
+    if not known:
+        return f"No {what} was measured."
     unsure = sum(p.value is not None and not p.sure for p in points)
-    text = f"Largest flexion of {count(len(known), 'session')} of {name}, between {degrees(min(known))} and "
+    text = f"{what.capitalize()} in {count(len(known), 'session')}, between {degrees(min(known))} and "
     text += f"{degrees(max(known))}."
     return f"{text} {count(unsure, 'session is', 'sessions are')} uncertain." if unsure else text

@@ -4,7 +4,7 @@ A bad number must never become evidence unseen: whatever limits the trust in a s
 finding is the session's verdict. What is not known here (a flag of newer software) is shown as it is, never hidden.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gonio.cloud_sink.review.words import ZERO
@@ -29,12 +29,19 @@ _WEAR = "Check the straps: each sensor tight on its segment, away from the joint
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that limits the trust in a session: what it is, and what to do; ``flag`` is its name on the wire."""
+    """One thing that limits the trust in a session, or that its reader should know.
+
+    Attributes:
+        level: how far.
+        what: what it is.
+        do: what to do about it.
+        covers: flags of the wire that say the same, and are not told twice.
+    """
 
     level: Level
     what: str
     do: str
-    flag: str = ""
+    covers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,55 @@ class Verdict:
         return VERDICTS[self.level]
 
 
-#: Flags of the signal chain that this page can explain.
-FLAGS: Final[dict[str, Finding]] = {}
+_FIRST: Final = "Ask the patient to begin by standing straight and still for three seconds."
+
+#: Flags of the signal chain and the kit that this page can explain.
+FLAGS: Final = {
+    "not-calibrated": Finding(
+        Level.ACT,
+        "The sensors could not be aligned with the leg, so no angle was known.",
+        _FIRST + " Then the first repetitions slowly and far.",
+    ),
+    "sign-uncertain": Finding(
+        Level.ACT,
+        "The motion did not show which way the knee bends.",
+        _FIRST + " Then a few steps or large bends before the exercise.",
+    ),
+    "no-standing": Finding(Level.WATCH, "The patient was not seen standing still.", _FIRST),
+    "zero-assumed": Finding(Level.WATCH, ZERO["range"][1], _FIRST),
+    "exercise-uncertain": Finding(
+        Level.WATCH,
+        "The exercise could not be told with certainty from the motion.",
+        "Ask which one it was, or have it chosen on the kit before the start.",
+    ),
+    "gap": Finding(
+        Level.WATCH,
+        "For a time nothing was measured.",
+        "Look at the hatched parts of the curve; a repetition there may be missing from the count.",
+    ),
+    "count-faint": Finding(
+        Level.WATCH,
+        "This exercise moves the leg so little that its count is of low confidence.",
+        "Judge by the curve rather than by the count.",
+    ),
+    "no-thigh-samples": Finding(Level.ACT, "The thigh's sensor sent nothing.", "Check that it is charged and worn."),
+    "no-shank-samples": Finding(Level.ACT, "The shank's sensor sent nothing.", "Check that it is charged and worn."),
+    "sensor-lost": Finding(
+        Level.WATCH,
+        "The connection to a sensor broke and did not come back; the session ended there.",
+        "What was done until then is shown. Check the sensor's battery and its distance from the kit.",
+    ),
+    "sensor-reconnected": Finding(
+        Level.WATCH,
+        "The connection to a sensor broke and came back.",
+        "Look at the hatched parts of the curve; keep the kit within a few metres of the leg.",
+    ),
+    "ended-at-limit": Finding(
+        Level.WATCH,
+        "The session reached the kit's limit of time or repetitions and was ended there.",
+        "Ask the patient to stop the session on the kit after each exercise.",
+    ),
+}
 
 
 def judge(summary: SessionSummary, *, clock: str) -> Verdict:
@@ -62,11 +116,12 @@ def judge(summary: SessionSummary, *, clock: str) -> Verdict:
         clock: "synchronised" or "unsynchronised", the kit's clock when it was captured.
     """
     findings = [
-        *_flag_findings(summary),
         *_angle_findings(summary),
         *(finding for sensor in summary.sensors for finding in sensor_findings(sensor)),
         *_record_findings(summary, clock),
     ]
+    told = frozenset[str]().union(*(finding.covers for finding in findings))
+    findings += [flag_finding(flag) for flag in summary.flags if flag not in told]
     order = [Level.ACT, Level.WATCH, Level.GOOD]
     findings.sort(key=lambda finding: order.index(finding.level))
     return Verdict(findings[0].level if findings else Level.GOOD, tuple(findings))
@@ -80,31 +135,24 @@ def known_share(summary: SessionSummary) -> float:
     return min(1.0, summary.ok_fraction * summary.duration_s / after) if after > 0 else summary.ok_fraction
 
 
-def _flag_findings(summary: SessionSummary) -> list[Finding]:
-    return [
-        FLAGS.get(flag)
-        or Finding(
-            Level.WATCH,
-            f"The kit reports “{flag}”, which this page does not know.",
-            "Update the clinic's software; until then read the figures with care.",
-            flag,
-        )
-        for flag in summary.flags
-    ]
+def flag_finding(flag: str) -> Finding:
+    """Explain a flag; one of newer software is shown as it is."""
+    return FLAGS.get(flag) or Finding(
+        Level.WATCH,
+        f"The kit reports “{flag}”, which this page does not know.",
+        "Update the clinic's software; until then read the figures with care.",
+    )
 
 
 def _angle_findings(summary: SessionSummary) -> list[Finding]:
     if summary.calibrated_at_s is None or summary.ok_fraction == 0:
         what = "The knee's angle was never known in this session."
-        do = (
-            "Ask the patient to stand still with the leg straight for a few seconds, then to bend the knee three times."
-        )
-        return [Finding(Level.ACT, what, do)]
+        do = _FIRST + " Then the first repetitions slowly and far."
+        return [Finding(Level.ACT, what, do, frozenset({"not-calibrated", "no-standing", "zero-assumed"}))]
     findings = []
     if summary.zero in ("range", "none"):
         level = Level.WATCH if summary.zero == "range" else Level.ACT
-        do = "Ask the patient to begin by standing straight and still for three seconds."
-        findings.append(Finding(level, ZERO[summary.zero][1], do))
+        findings.append(Finding(level, ZERO[summary.zero][1], _FIRST, frozenset({"no-standing", "zero-assumed"})))
     share = known_share(summary)
     if share < OK_WATCH:
         level = Level.ACT if share < OK_ACT else Level.WATCH
@@ -119,15 +167,16 @@ def sensor_findings(sensor: SensorReport) -> list[Finding]:
     who = f"The {sensor.segment}'s sensor"
     share = lost_share(sensor)
     if sensor.samples == 0:
-        do = "Check that it is charged and worn, then repeat the session."
-        findings.append(Finding(Level.ACT, f"{who} sent nothing.", do))
+        flag = f"no-{sensor.segment}-samples"
+        findings.append(replace(FLAGS[flag], covers=frozenset({flag})))
     elif share > LOST_WATCH:
         level = Level.ACT if share > LOST_ACT else Level.WATCH
         do = "Keep the kit within a few metres of the leg, with nothing metal between."
         findings.append(Finding(level, f"{who} lost {percent(share)} of its samples on the way.", do))
     if sensor.longest_gap_s >= LONG_GAP_S:
         what = f"{who} was silent {count(sensor.gaps, 'time')}, the longest for {duration(sensor.longest_gap_s)}."
-        findings.append(Finding(Level.WATCH, what, "A repetition in that time may be missing from the count."))
+        do = "A repetition in that time may be missing from the count; the curve is hatched there."
+        findings.append(Finding(Level.WATCH, what, do, frozenset({"gap"})))
     if sensor.battery_percent is not None and sensor.battery_percent < BATTERY_LOW_PERCENT:
         what = f"{who} had {sensor.battery_percent} % of its battery left."
         findings.append(Finding(Level.WATCH, what, "Ask the patient to charge it before the next session."))
@@ -155,5 +204,5 @@ def _record_findings(summary: SessionSummary, clock: str) -> list[Finding]:
         findings.append(Finding(Level.ACT, what, do))
     if summary.recognised:
         what = "The exercise was recognised from the motion, not chosen by the patient."
-        findings.append(Finding(Level.WATCH, what, "Check that it is the exercise you expect."))
+        findings.append(Finding(Level.GOOD, what, "Check that it is the one you expect."))
     return findings

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from gonio.cloud_sink.model import SessionRow
 from gonio.cloud_sink.review.quality import Verdict, judge
-from gonio.cloud_sink.review.words import SOURCE_TAGS, has_absolute_angle, session_name
+from gonio.cloud_sink.review.words import SOURCE_TAGS, STRAIGHTENING, has_absolute_angle, session_name
 from gonio.cloud_sink.review.zone import PatientZone
 from gonio.messages import SessionSummary
 from gonio.web.charts_bar import range_bar
@@ -54,6 +54,18 @@ def session_line(row: SessionRow, zone: PatientZone) -> SessionLine:
         tag=SOURCE_TAGS[summary.source],
         interrupted=summary.interrupted,
     )
+
+
+def telling_angle(summary: SessionSummary) -> float | None:
+    """Give the angle that the exercise is about: the largest flexion, or the smallest where it straightens the knee."""
+    if summary.exercise in STRAIGHTENING:
+        return summary.min_flexion_deg
+    return summary.max_flexion_deg
+
+
+def telling_name(summary: SessionSummary) -> str:
+    """Name that angle."""
+    return "smallest flexion" if summary.exercise in STRAIGHTENING else "largest flexion"
 
 
 def extension(summary: SessionSummary) -> str:

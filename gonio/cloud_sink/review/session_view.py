@@ -11,10 +11,10 @@ from markupsafe import Markup
 from gonio.cloud_sink.model import PatientRow, SessionRow
 from gonio.cloud_sink.review.book import Book
 from gonio.cloud_sink.review.quality import Verdict, judge, known_share, lost_share
-from gonio.cloud_sink.review.rows import extension, session_address
+from gonio.cloud_sink.review.rows import extension, session_address, telling_angle, telling_name
 from gonio.cloud_sink.review.words import ZERO, exercise_name, has_absolute_angle, session_name
 from gonio.cloud_sink.review.zone import PatientZone
-from gonio.messages import RepReport, SensorReport, SessionSummary
+from gonio.messages import AngleCurve, RepReport, SensorReport, SessionSummary
 from gonio.web.charts import Chart
 from gonio.web.charts_bar import range_bar
 from gonio.web.charts_curve import Curve, RepMark, curve_words, draw_curve
@@ -95,6 +95,7 @@ class SessionView:
     chart: Chart
     chart_note: str
     reps: tuple[RepLine, ...]
+    has_notes: bool
     verdict: Verdict
     calibration: str
     zero: tuple[str, str]
@@ -116,6 +117,7 @@ def view_session(book: Book, row: SessionRow, patient: PatientRow | None, now: d
     summary = row.summary
     zone = PatientZone(patient.time_zone if patient else "UTC")
     at = zone.local(row.captured)
+    reps = tuple(_rep_line(position, rep) for position, rep in enumerate(summary.reps, 1))
     return SessionView(
         title=session_name(summary),
         when=f"{day(at)}, {clock(at)}",
@@ -126,7 +128,8 @@ def view_session(book: Book, row: SessionRow, patient: PatientRow | None, now: d
         before=_before(book, row, zone),
         chart=_chart(summary),
         chart_note=_chart_note(summary),
-        reps=tuple(_rep_line(position, rep) for position, rep in enumerate(summary.reps, 1)),
+        reps=reps,
+        has_notes=any(line.note for line in reps),
         verdict=judge(summary, clock=row.clock),
         calibration=_calibration(summary),
         zero=ZERO[summary.zero],
@@ -187,22 +190,26 @@ def _tempo(reps: Sequence[RepReport]) -> tuple[str, str]:
 
 
 def _before(book: Book, row: SessionRow, zone: PatientZone) -> Before | None:
-    """Compare with the last session of the same exercise, side and source in which flexion was measured."""
-    largest = row.summary.max_flexion_deg
-    if row.patient_id is None or largest is None:
+    """Compare with the last session of the same exercise, side and source in which the angle was measured."""
+    now = telling_angle(row.summary)
+    if row.patient_id is None or now is None:
         return None
     key = (row.summary.exercise, row.summary.side, row.summary.source)
     for earlier in book.sessions(row.patient_id, limit=LOOK_BACK, before=row.captured):
-        then = earlier.summary.max_flexion_deg
+        then = telling_angle(earlier.summary)
         if (earlier.summary.exercise, earlier.summary.side, earlier.summary.source) != key or then is None:
             continue
-        change = round(largest) - round(then)
+        change = round(now) - round(then)
         if abs(change) <= REAL_CHANGE_DEG:
             what = f"no change beyond the error of measurement ({REAL_CHANGE_DEG:.0f}°)"
         else:
             what = f"{abs(change)}° {'more' if change > 0 else 'less'} this time"
         local = zone.local(earlier.captured)
-        return Before(session_address(earlier), f"{short_day(local)}, {clock(local)}", f"{degrees(then)}; {what}")
+        return Before(
+            session_address(earlier),
+            f"{short_day(local)}, {clock(local)}",
+            f"{telling_name(row.summary)} {degrees(then)}; {what}",
+        )
     return None
 
 
@@ -210,21 +217,31 @@ def _chart(summary: SessionSummary) -> Chart:
     curve = Curve(
         step_s=summary.curve.step_s if summary.curve else 1.0,
         flexion_deg=summary.curve.flexion_deg if summary.curve else (),
-        reps=tuple(
-            RepMark(n, rep.start_s, rep.peak_s, rep.end_s, rep.peak_flexion_deg, rep.measured)
-            for n, rep in enumerate(summary.reps, 1)
-        ),
+        reps=tuple(_rep_mark(n, rep, summary.curve) for n, rep in enumerate(summary.reps, 1)),
         duration_s=summary.duration_s,
         known_from_s=summary.calibrated_at_s,
     )
     return draw_curve(curve, key="curve", title=_curve_finding(summary), description=curve_words(curve))
 
 
+def _rep_mark(position: int, rep: RepReport, curve: AngleCurve | None) -> RepMark:
+    """Mark a repetition where it turned back: for a movement that straightens the knee, at its smallest flexion."""
+    index = round(rep.peak_s / curve.step_s) if curve else 0
+    there = curve.flexion_deg[index] if curve and index < len(curve.flexion_deg) else None
+    high, low = rep.peak_flexion_deg, rep.min_flexion_deg
+    turn, lowest = high, False
+    if rep.signal == "thigh":
+        turn = there  # the thigh turned back then; the knee did what it did
+    elif there is not None and high is not None and low is not None and abs(there - low) < abs(there - high):
+        turn, lowest = low, True
+    return RepMark(position, rep.start_s, rep.peak_s, rep.end_s, turn, lowest, rep.measured)
+
+
 def _curve_finding(summary: SessionSummary) -> str:
     if summary.curve is None or all(value is None for value in summary.curve.flexion_deg):
         return "The knee's angle was not known"
     reps = count(len(summary.reps), "repetition") if summary.reps else "No repetition counted"
-    return f"{reps}, largest flexion {degrees(summary.max_flexion_deg)}"
+    return f"{reps}, {telling_name(summary)} {degrees(telling_angle(summary))}"
 
 
 def _chart_note(summary: SessionSummary) -> str:

@@ -21,8 +21,8 @@ ZERO: Final = {
     "standing": (
         "Standing leg",
         (
-            "Zero is the leg as the patient stood on it. A knee that could not be straightened while standing lacks "
-            "more extension than the figures say."
+            "The angle was set while the patient stood still, taken as relaxed standing on a straight leg. A knee that "
+            "could not be straightened then lacks more extension than the figures say."
         ),
     ),
     "pose": ("Known pose", "Zero comes from a pose of known angle that the patient was asked to take."),
@@ -47,6 +47,9 @@ BANDS: Final = {
         "Motion recorded earlier, sent through the system again. Never use it as evidence.",
     ),
 }
+
+#: Exercises that straighten the knee: what counts is the smallest flexion they reach, not the largest.
+STRAIGHTENING: Final = frozenset({"quad-set", "short-arc-quad", "long-arc-quad", "terminal-knee-extension"})
 
 SOURCE_TAGS: Final = {"simulated": "Simulated", "recording": "Recording", "sensor": ""}
 
