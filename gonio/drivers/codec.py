@@ -15,7 +15,7 @@ from gonio.drivers.dot_message import decode_message, encode_message
 from gonio.drivers.errors import CodecError
 from gonio.drivers.fields import TO_SI, Decoded, Value, beyond_limit, decode_fields, encode_fields, motion_dtype
 from gonio.drivers.wit_packets import decode_stream_packet
-from gonio.drivers.wit_stream import FRAME_BYTES, MOTION, FrameStream
+from gonio.drivers.wit_stream import MOTION, Frame, FrameStream
 from gonio.errors import UsageError
 from gonio.firmware_profiles.schema import Packet, PacketField, Profile
 from gonio.signal.chunks import SampleChunk
@@ -69,7 +69,6 @@ class StreamDecoder:
         self._clock = _Clock(profile) if self._packet.field("time") else None
         self._frames = FrameStream() if self._packet.codec == "wit_stream" else None
         self._malformed = 0
-        self._held_arrival_ns = 0
 
     @property
     def malformed(self) -> int:
@@ -92,19 +91,11 @@ class StreamDecoder:
             return None
         if self._frames is None:
             return self._packet_samples(notification)
-        cut = self._frames.feed(notification.data)
-        arrivals = [self._held_arrival_ns] * cut.early
-        arrivals += [notification.arrival_ns] * (len(cut.frames) - cut.early)
-        if cut.frames or self._frames.held_bytes < FRAME_BYTES or not cut.early:
-            self._held_arrival_ns = notification.arrival_ns
-        return self._frame_samples(cut.frames, arrivals)
+        return self._frame_samples(self._frames.feed(notification.data, notification.arrival_ns))
 
     def finish(self) -> SampleChunk | None:
         """End the stream: give the sample that still waited for its successor, or None."""
-        if self._frames is None:
-            return None
-        frames = self._frames.finish()
-        return self._frame_samples(frames, [self._held_arrival_ns] * len(frames))
+        return self._frame_samples(self._frames.finish()) if self._frames else None
 
     def _packet_samples(self, notification: Notification) -> SampleChunk | None:
         data, size = notification.data, self._packet.size
@@ -124,16 +115,16 @@ class StreamDecoder:
             sensor_s = np.array([moment])
         return SampleChunk(acc, gyr, sensor_s, np.array([notification.arrival_ns * 1e-9]))
 
-    def _frame_samples(self, frames: tuple[bytes, ...], arrivals: list[int]) -> SampleChunk | None:
-        motion = [(f, a) for f, a in zip(frames, arrivals, strict=True) if f.startswith(MOTION)]
+    def _frame_samples(self, frames: list[Frame]) -> SampleChunk | None:
+        motion = [frame for frame in frames if frame.data.startswith(MOTION)]
         if not motion:
             return None
-        records = np.frombuffer(b"".join(frame for frame, _ in motion), self._dtype)
+        records = np.frombuffer(b"".join(frame.data for frame in motion), self._dtype)
         acc, gyr = self._si(records, "acceleration"), self._si(records, "angular_velocity")
         if acc is None or gyr is None:
             self._malformed += len(motion)
             return None
-        return SampleChunk(acc, gyr, None, np.array([arrival * 1e-9 for _, arrival in motion]))
+        return SampleChunk(acc, gyr, None, np.array([frame.arrival_ns * 1e-9 for frame in motion]))
 
     def _si(self, records: np.ndarray[tuple[int], np.dtype[np.void]], carries: str) -> FloatArray | None:
         """Give a quantity in SI, or None where it is no number or more than the sensor can mean."""
@@ -346,8 +337,8 @@ def _flat(decoded: Decoded) -> list[Value]:
 
 def _decoded(packet: Packet, data: bytes) -> dict[str, object]:
     decoded: dict[str, object] = {**packet.when}
-    if packet.when and len(data) >= packet.size:
-        decoded["payload_bytes"] = packet.size
+    if packet.size_key and len(data) >= packet.size:
+        decoded[packet.size_key] = packet.size
     values = decode_fields(packet, data[: packet.size])
     decoded.update(values)
     if len(data) > packet.size:
@@ -400,7 +391,7 @@ def reading_value(profile: Profile, name: str, data: bytes) -> int | float | str
     frames: tuple[bytes, ...] = (data,)
     if packet.codec == "wit_stream":
         stream = FrameStream()
-        frames = (*stream.feed(data).frames, *stream.finish())
+        frames = tuple(frame.data for frame in (*stream.feed(data), *stream.finish()))
     for frame in frames:
         if frame.startswith(packet.prefix) and len(frame) >= packet.size:
             decoded = decode_fields(packet, frame)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gonio.drivers.errors import CodecError
 from gonio.drivers.fields import Decoded, decode_fields
 from gonio.drivers.wit_stream import FRAME_BYTES, HEADERS, MOTION, REGISTERS, FrameStream
 from gonio.firmware_profiles.schema import Packet
@@ -18,16 +19,24 @@ def decode_stream_packet(packets: Mapping[str, Packet], data: bytes) -> dict[str
         ``frames`` with the motion frames and ``coalesced_frames``, their number; a register answer by itself, or
         under ``replies`` beside frames; ``skipped_bytes`` that belong to no frame, ``leftover_bytes`` of a frame that
         goes on in the next notification. A single cut frame gives what is whole in it, with ``truncated`` true.
+
+    Raises:
+        CodecError: there is no frame in it. The vibration sensor's and the recorders' frames of 28 bytes share the
+            header with these and end here.
     """
-    if len(data) < FRAME_BYTES and data[:2] in HEADERS:
+    if len(data) < len(MOTION) or (len(data) < FRAME_BYTES and data[:2] in HEADERS):
         return dict(_decode_frame(packets, data))
     stream = FrameStream()
-    believed = list(stream.feed(data).frames)
+    believed = [frame.data for frame in stream.feed(data)]
     leftover = stream.held_bytes
-    last = stream.finish()
-    if last:
-        believed += last
+    for last in stream.finish():
+        believed.append(last.data)
         leftover -= FRAME_BYTES
+    if not believed and not leftover:
+        raise CodecError(
+            f"{len(data)} bytes beginning {data[:4].hex()} hold no frame of {FRAME_BYTES} bytes that begins with 5561 "
+            f"or 5571 and ends where the next one begins: they come from another product"
+        )
     motion = [_decode_frame(packets, frame) for frame in believed if frame.startswith(MOTION)]
     replies = [_decode_frame(packets, frame) for frame in believed if frame.startswith(REGISTERS)]
     decoded: dict[str, object] = {}

@@ -7,8 +7,7 @@ like a header and stays constant, a stream joined in mid-frame could lock onto i
 until the value changes. Sensors start a notification with a frame, so this needs a loss inside of one.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 FRAME_BYTES: Final = 20
 MOTION: Final = b"\x55\x61"
@@ -17,17 +16,11 @@ HEADERS: Final = (MOTION, REGISTERS)
 _CONFIRMED: Final = FRAME_BYTES + 2
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """What a piece of the stream gave.
+class Frame(NamedTuple):
+    """A believed frame: its 20 bytes, and when the last of them arrived (ns, the host's clock)."""
 
-    Attributes:
-        frames: the believed frames, 20 bytes each, in order.
-        early: how many of them were complete before this piece came (0 or 1).
-    """
-
-    frames: tuple[bytes, ...]
-    early: int
+    data: bytes
+    arrival_ns: int
 
 
 class FrameStream:
@@ -45,27 +38,27 @@ class FrameStream:
         self.foreign_runs = 0
         self._held = b""
         self._in_foreign = False
+        self._whole_ns = 0
 
     @property
     def held_bytes(self) -> int:
         """Bytes that wait for what follows."""
         return len(self._held)
 
-    def feed(self, data: bytes) -> Cut:
+    def feed(self, data: bytes, arrival_ns: int = 0) -> list[Frame]:
         """Take the next bytes of the stream and give the frames that they confirm."""
         was_whole = len(self._held) >= FRAME_BYTES
-        early = 0
         buffer = self._held + data
         end = len(buffer)
-        frames: list[bytes] = []
+        frames: list[Frame] = []
         at = 0
         while at + 1 < end:
             if buffer[at : at + 2] in HEADERS:
                 if end - at < _CONFIRMED:
                     break
                 if buffer[at + FRAME_BYTES : at + _CONFIRMED] in HEADERS:
-                    early += at == 0 and was_whole
-                    frames.append(buffer[at : at + FRAME_BYTES])
+                    whole_ns = self._whole_ns if was_whole and at == 0 else arrival_ns
+                    frames.append(Frame(buffer[at : at + FRAME_BYTES], whole_ns))
                     self._in_foreign = False
                     at += FRAME_BYTES
                     continue
@@ -73,7 +66,9 @@ class FrameStream:
         if at + 1 == end and buffer[at] != MOTION[0]:
             at = self._skip(buffer, at)
         self._held = buffer[at:]
-        return Cut(tuple(frames), early)
+        if at > 0 or not was_whole:
+            self._whole_ns = arrival_ns
+        return frames
 
     def _skip(self, buffer: bytes, at: int) -> int:
         """Count the bytes up to the next possible header as foreign and give its place."""
@@ -84,8 +79,8 @@ class FrameStream:
         self._in_foreign = True
         return found
 
-    def finish(self) -> tuple[bytes, ...]:
+    def finish(self) -> list[Frame]:
         """End the stream: give the last frame if it is whole and nothing speaks against it."""
         held, self._held = self._held, b""
         whole = len(held) >= FRAME_BYTES and held[FRAME_BYTES:] in (b"", MOTION[:1])
-        return (held[:FRAME_BYTES],) if whole else ()
+        return [Frame(held[:FRAME_BYTES], self._whole_ns)] if whole else []

@@ -110,6 +110,7 @@ class Packet(Part):
         size: bytes with meaning.
         padded_to: bytes on the wire, filled with zeros, where that is more.
         prefix: bytes that it begins with, by which it is told from others of the same role.
+        size_key: the key under which a decoded packet tells its size, if it is to.
         when: the setting, by name and value, under which the characteristic carries this packet.
         fields: in the order of the decoded keys.
         frames_per_notification: rate in Hz -> frames that the firmware puts into one notification (1 where absent).
@@ -122,6 +123,7 @@ class Packet(Part):
     size: int = Field(ge=1, le=512)
     padded_to: int | None = Field(default=None, ge=1, le=512)
     prefix: HexBytes = b""
+    size_key: Name | None = None
     when: dict[Name, int] = Field(default_factory=dict)
     fields: tuple[PacketField, ...] = ()
     frames_per_notification: dict[float, int] = Field(default_factory=dict)

@@ -1,0 +1,123 @@
+"""``gonio decode``: show what packets mean, with the profile of their family."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from gonio.errors import UsageError
+
+if TYPE_CHECKING:
+    from gonio.firmware_profiles import Profile
+
+#: What a packet of one family or another does not carry and ``--set`` can give.
+SETTABLE: Final = (
+    "range_g",
+    "range_dps",
+    "payload_mode",
+    "previous_timestamp_ns",
+    "implementation",
+    "factor",
+    "path",
+    "rate_hz",
+    "resolution_bits",
+    "channels",
+)
+
+
+def decode(
+    family: Annotated[str, typer.Argument(help="Sensor family, as `gonio devices` lists them.")],
+    characteristic: Annotated[
+        str, typer.Argument(help="UUID of the characteristic, or its beginning: 15172004, ffe4.")
+    ],
+    packets: Annotated[list[str], typer.Argument(metavar="HEX...", help="Packets in hexadecimal.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="What a packet does not carry, such as payload_mode=20."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, an object for each packet.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Decode packets; ends with status 1 when one is cut short or is none of the family's."""
+    from gonio.firmware_profiles import get_profile  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    profile = get_profile(family)
+    profile.role_of(characteristic)  # an unknown one is told before any packet
+    chosen = _settings(profile, settings or [])
+    decoded = [_decode_one(profile, characteristic, _bytes(text), chosen) for text in packets]
+    if as_json:
+        sys.stdout.write(json.dumps(decoded) + "\n")
+    else:
+        _show(profile, packets, decoded)
+    if any(_incomplete(one) for one in decoded):
+        raise typer.Exit(1)
+
+
+def _bytes(text: str) -> bytes:
+    compact = text.removeprefix("0x").replace(":", "").replace(" ", "")
+    try:
+        return bytes.fromhex(compact)
+    except ValueError:
+        odd = "an odd number of digits" if all(c in "0123456789abcdefABCDEF" for c in compact) else "other characters"
+        raise UsageError(f"{text!r} is not hexadecimal: it has {odd}") from None
+
+
+def _settings(profile: Profile, given: list[str]) -> dict[str, object]:
+    settings: dict[str, object] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not value:
+            raise UsageError(f"--set {text}: write NAME=VALUE")
+        if name not in SETTABLE and name not in profile.settings:
+            known = sorted({*SETTABLE, *profile.settings})
+            raise UsageError(f"--set {name}: no such setting; these are: {', '.join(known)}")
+        settings[name] = value.strip()
+    profile.resolve({name: value for name, value in settings.items() if name in profile.settings})
+    return settings
+
+
+def _decode_one(profile: Profile, characteristic: str, data: bytes, settings: dict[str, object]) -> dict[str, object]:
+    from gonio.drivers.codec import decode_packet  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.drivers.errors import CodecError  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    try:
+        return decode_packet(profile, characteristic, data, settings)
+    except CodecError as error:
+        return {"error": str(error)}
+
+
+def _incomplete(decoded: dict[str, object]) -> bool:
+    """Tell whether a packet was cut short or foreign."""
+    return bool(decoded.get("truncated")) or "error" in decoded
+
+
+def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - keeps `gonio --help` fast
+    from rich.table import Table  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    console = Console()
+    for text, one in zip(packets, decoded, strict=True):
+        shown = text if len(text) <= 40 else f"{text[:37]}..."  # noqa: PLR2004 - a line's worth
+        table = Table(title=f"{profile.title}: {shown}", title_justify="left", show_header=False)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for name, value in _rows(one):
+            table.add_row(name, value)
+        console.print(table)
+
+
+def _rows(decoded: dict[str, object], before: str = "") -> list[tuple[str, str]]:
+    """Lay a decoded packet out in lines: name and value, nested ones with their number."""
+    rows: list[tuple[str, str]] = []
+    for name, value in decoded.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            for number, item in enumerate(value, 1):
+                rows += _rows(item, f"{before}{name} {number}: ")
+        elif isinstance(value, list):
+            rows.append((before + name, ", ".join(str(item) for item in value) or "none"))
+        else:
+            rows.append((before + name, str(value)))
+    return rows

@@ -1,0 +1,81 @@
+"""``gonio devices``: the supported sensors, and what the support of each rests on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from gonio.firmware_profiles import Profile
+
+#: What a packet with known content is worth, best first.
+KINDS: Final = {
+    "captured": "captured from hardware",
+    "vendor_test": "from a maker's or library's tests",
+    "vendor_doc": "from a maker's document",
+    "constructed": "built from the layout",
+}
+#: What a profile as a whole rests on.
+EVIDENCE: Final = {
+    "hardware": "packets of real devices",
+    "vendor-spec": "the maker's specification",
+    "third-party": "other people's software",
+}
+
+
+def devices(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, an object for each family.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """List the supported sensors with the evidence for each: how many packets with known content are in the tests."""
+    from gonio.firmware_profiles import builtin_profiles  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    described = [_describe(profile) for profile in builtin_profiles()]
+    if as_json:
+        sys.stdout.write(json.dumps(described) + "\n")
+    else:
+        _show(described)
+
+
+def _describe(profile: Profile) -> dict[str, Any]:
+    vectors = profile.vectors.model_dump()
+    motion = profile.sequences is not None
+    return {
+        "family": profile.family,
+        "title": profile.title,
+        "evidence": profile.evidence,
+        "packets": {kind: len(vectors[kind]) for kind in KINDS},
+        "motion_stream": motion,
+        "device_time": profile.time.source == "field",
+        "rates_hz": sorted(profile.settings["rate_hz"].values) if motion and "rate_hz" in profile.settings else [],
+        "min_mtu": profile.min_mtu(profile.resolve()) if motion else None,
+        "quirks": [quirk.text for quirk in profile.quirks],
+        "sources": list(profile.sources),
+    }
+
+
+def _show(described: list[dict[str, Any]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - keeps `gonio --help` fast
+    from rich.table import Table  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    table = Table(title="Supported sensors", title_justify="left")
+    for heading in ("family", "rates, Hz", "own clock"):
+        table.add_column(heading, no_wrap=heading != "own clock")
+    for kind in KINDS:
+        table.add_column(kind.replace("_", " "), justify="right")
+    for one in described:
+        rates = one["rates_hz"]
+        table.add_row(
+            one["family"],
+            f"{rates[0]:g} to {rates[-1]:g}" if rates else "no motion",
+            "yes" if one["device_time"] else "no",
+            *(str(one["packets"][kind]) for kind in KINDS),
+        )
+    console = Console()
+    console.print(table)
+    legend = "; ".join(f"{kind.replace('_', ' ')}: {meaning}" for kind, meaning in KINDS.items())
+    console.print(f"The last four columns count the packets with known content in the tests ({legend}).")
+    for one in described:
+        console.print(f"  {one['family']}: {one['title']}; rests on {EVIDENCE[one['evidence']]}", highlight=False)

@@ -1,0 +1,105 @@
+"""``gonio decode`` and ``gonio devices``."""
+
+import json
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from gonio.cli.decode import decode
+from gonio.cli.devices import devices
+from gonio.errors import UsageError
+
+app = typer.Typer()
+app.command()(decode)
+app.command()(devices)
+
+
+def _run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "100"})
+
+
+def _json(result: Result) -> list[dict[str, Any]]:
+    read: list[dict[str, Any]] = json.loads(result.stdout.strip().splitlines()[-1])
+    return read
+
+
+def test_decode_gives_an_object_for_each_packet() -> None:
+    result = _run("decode", "movella-dot", "15173001", "6400", "0x32:01", "--json")
+    assert result.exit_code == 0
+    assert _json(result) == [
+        {"battery_percent": 100, "charging": False},
+        {"battery_percent": 50, "charging": True},
+    ]
+
+
+def test_decode_takes_what_the_packet_does_not_say() -> None:
+    packet = "d8052244af9640406b2aa7405add14c000000000"
+    for told in ("payload_mode=6", "payload_mode=free_acceleration"):
+        result = _run("decode", "movella_dot", "15172004", packet, "--set", told, "--json")
+        assert _json(result)[0]["free_acceleration_m_s2"] == [3.009197, 5.223928, -2.3260102]
+    result = _run("decode", "movella_dot", "15172004", packet, "--set", "range_g=16", "--json")
+    assert [one["payload_mode"] for one in _json(result)[0]["candidates"]] == [4, 6]
+
+
+def test_a_cut_packet_ends_with_1_and_the_others_are_shown() -> None:
+    result = _run("decode", "witmotion_ble5", "ffe4", "5561" + "00" * 18, "556131ff57ff0f08000000000000b9fc", "--json")
+    assert result.exit_code == 1
+    whole, cut = _json(result)
+    assert whole["coalesced_frames"] == 1
+    assert cut["truncated"] is True
+    assert cut["roll_deg"] == -4.608765
+
+
+def test_a_foreign_packet_ends_with_1_and_its_reason() -> None:
+    result = _run("decode", "movella_dot", "15172003", "00" * 41, "--json")
+    assert result.exit_code == 1
+    assert "are no packet" in _json(result)[0]["error"]
+
+
+def test_without_json_it_is_a_table() -> None:
+    result = _run("decode", "witmotion_ble5", "ffe4", "5561" + "00" * 18)
+    assert result.exit_code == 0
+    assert "frames 1: accel_g" in result.stdout
+    assert "0.0, 0.0, 0.0" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", "ffe4", "00"], "no sensor family is called 'nothing'; these are: movella_dot"),
+        (["movella_dot", "beef", "00"], "no characteristic 'beef'"),
+        (["movella_dot", "1517", "00"], "several characteristics '1517'"),
+        (["movella_dot", "15173001", "6g"], "'6g' is not hexadecimal: it has other characters"),
+        (["movella_dot", "15173001", "640"], "'640' is not hexadecimal: it has an odd number of digits"),
+        (["movella_dot", "15172004", "00", "--set", "payload_mode"], "write NAME=VALUE"),
+        (["movella_dot", "15172004", "00", "--set", "colour=red"], "no such setting; these are: "),
+        (["movella_dot", "15172004", "00", "--set", "payload_mode=99"], "movella_dot has no payload_mode 99"),
+    ],
+)
+def test_what_the_user_got_wrong_is_said(arguments: list[str], message: str) -> None:
+    result = _run("decode", *arguments, "--json")
+    assert isinstance(result.exception, UsageError)
+    assert message in str(result.exception)
+
+
+def test_devices_lists_each_family_with_its_evidence() -> None:
+    result = _run("devices", "--json")
+    listed = {one["family"]: one for one in _json(result)}
+    assert listed["movella_dot"]["device_time"] is True
+    assert listed["movella_dot"]["min_mtu"] == 43
+    assert listed["witmotion_ble5"]["packets"] == {
+        "captured": 8,
+        "vendor_test": 0,
+        "vendor_doc": 5,
+        "constructed": 3,
+    }
+    assert listed["witmotion_wtvb01_bt50"]["motion_stream"] is False
+
+
+def test_devices_fits_a_narrow_terminal() -> None:
+    result = CliRunner().invoke(app, ["devices"], env={"COLUMNS": "80"})
+    assert "movella_dot" in result.stdout
+    assert "witmotion_wtvb01_bt50" in result.stdout
+    assert "no motion" in result.stdout

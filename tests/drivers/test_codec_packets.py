@@ -1,0 +1,279 @@
+"""Single packets: what is written is read again; nothing foreign raises but the codec's own error."""
+
+import contextlib
+import math
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gonio.drivers.codec import decode_packet, encode_packet, reading_value
+from gonio.drivers.commands import (
+    Subscribe,
+    Unsubscribe,
+    Wait,
+    Write,
+    build_sequence,
+    decode_command,
+    encode_command,
+    write_action,
+)
+from gonio.drivers.errors import CodecError
+from gonio.drivers.fields import decode_fields, encode_fields
+from gonio.errors import UsageError
+from gonio.firmware_profiles import Packet, PacketField, Profile, builtin_profiles, get_profile
+from gonio.firmware_profiles.commands import Slot
+
+DOT = get_profile("movella_dot")
+WIT = get_profile("witmotion_ble5")
+
+FLAT = [
+    pytest.param(p, id=f"{profile.family}-{name}")
+    for profile in builtin_profiles()
+    for name, p in profile.packets.items()
+    if p.fields
+]
+COMMANDS = [
+    pytest.param(profile, name, id=f"{profile.family}-{name}")
+    for profile in builtin_profiles()
+    for name in profile.commands
+]
+INTEGERS = {"u8": (0, 255), "i8": (-128, 127), "u16": (0, 2**16 - 1), "i16": (-(2**15), 2**15 - 1),
+            "u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1), "u64": (0, 2**64 - 1)}  # fmt: skip
+
+
+def _element(field: PacketField) -> st.SearchStrategy[Any]:
+    if field.labels:
+        return st.sampled_from(sorted(field.labels.values()))
+    if field.type == "bool":
+        return st.booleans()
+    if field.type == "f32":
+        return st.floats(-1000, 1000, width=32)
+    low, high = INTEGERS[field.type]
+    return st.integers(low, high).map(lambda raw: raw * field.scale + field.bias)
+
+
+def _value(field: PacketField) -> st.SearchStrategy[Any]:
+    if field.type == "ascii":
+        return st.text("ABCabc019-_", max_size=field.count)
+    if field.type == "version":
+        return st.lists(st.integers(0, 255), min_size=field.count, max_size=field.count).map(
+            lambda numbers: ".".join(map(str, numbers))
+        )
+    if field.type in ("mac", "mac_le"):
+        return st.binary(min_size=6, max_size=6).map(lambda address: address.hex(":").upper())
+    one = _element(field)
+    return one if field.count == 1 else st.lists(one, min_size=field.count, max_size=field.count)
+
+
+def _close(field: PacketField, read: Any, written: Any) -> bool:  # noqa: ANN401 - any decoded value
+    if isinstance(read, list):
+        return all(_close(field, a, b) for a, b in zip(read, written, strict=True))
+    if isinstance(read, str | bool):
+        return bool(read == written)
+    step = 1e-5 if field.type == "f32" else abs(field.scale) / 2
+    return math.isclose(read, written, rel_tol=1e-7, abs_tol=step)
+
+
+@pytest.mark.parametrize("packet", FLAT)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_every_packet_is_read_as_it_was_written(packet: Packet, data: st.DataObject) -> None:
+    fields = [field for field in packet.fields if not field.steps]
+    taken: set[int] = set(range(len(packet.prefix)))
+    values = {}
+    for field in fields:  # of those that share bytes, the first
+        if taken.isdisjoint(range(field.offset, field.end)):
+            taken.update(range(field.offset, field.end))
+            values[field.name] = data.draw(_value(field), label=field.name)
+    written = encode_fields(packet, values)
+    assert len(written) == packet.wire_size
+    read = decode_fields(packet, written)
+    assert all(_close(field, read[field.name], values[field.name]) for field in fields if field.name in values)
+
+
+@pytest.mark.parametrize(("profile", "name"), COMMANDS)
+@settings(max_examples=30)
+@given(data=st.data())
+def test_every_command_is_read_as_it_was_written(profile: Profile, name: str, data: st.DataObject) -> None:
+    command = profile.commands[name]
+    parameters: dict[str, Any] = {}
+    for slot in (part for part in command.template if isinstance(part, Slot) and part.fixed is None):
+        if slot.name in profile.settings:
+            values: st.SearchStrategy[Any] = st.sampled_from(sorted(profile.settings[slot.name].values))
+        elif slot.type == "ascii":
+            values = st.text("abc-19", max_size=slot.size)
+        else:
+            values = st.integers(command.parameters[slot.name].min, command.parameters[slot.name].max)
+        parameters[slot.name] = data.draw(values, label=slot.name)
+    written = encode_command(profile, name, parameters)
+    read = decode_command(profile, command.role, written)
+    assert encode_command(profile, read.name, read.parameters) == written
+    if read.name == name:  # otherwise a more special command has the same bytes
+        assert parameters.items() <= dict(read.parameters).items()
+
+
+@pytest.mark.parametrize(
+    ("profile", "role"),
+    [pytest.param(p, r, id=f"{p.family}-{r}") for p in builtin_profiles() for r in p.characteristics],
+)
+@settings(max_examples=60)
+@given(data=st.binary(max_size=170), mode=st.none() | st.sampled_from([2, 5, 6, 16, 20, 21, 26]))
+def test_arbitrary_bytes_raise_nothing_but_the_codecs_own_error(
+    profile: Profile, role: str, data: bytes, mode: int | None
+) -> None:
+    told = {"payload_mode": mode} if mode and profile is DOT else {}
+    with contextlib.suppress(CodecError):
+        assert decode_packet(profile, role, data, told)
+    for name in ("battery", "firmware"):
+        reading_value(profile, name, data)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, "needs register"),
+        ({"register": 0x98, "value": 0}, "register must be 0 to 151, not 152"),
+        ({"register": 3, "value": 70_000}, "value must be 0 to 65535"),
+        ({"register": "3", "value": 0}, "register must be"),
+    ],
+)
+def test_a_parameter_out_of_bounds_is_refused(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        encode_command(WIT, "write_register", parameters)
+
+
+def test_a_rate_that_the_family_has_not_is_refused_with_those_it_has() -> None:
+    with pytest.raises(UsageError, match="movella_dot has no rate_hz 100; it has 1, 4, 10, 12, 15, 20, 30, 60"):
+        encode_command(DOT, "set_output_rate", {"rate_hz": 100})
+
+
+def test_an_unknown_command_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no command 'fly'; it has start_measurement"):
+        encode_command(DOT, "fly")
+
+
+def test_a_dot_stream_is_subscribed_before_it_starts_and_stopped_before_it_is_left() -> None:
+    chosen = DOT.resolve({"payload_mode": "custom_5", "rate_hz": 30})
+    long_payload, control = DOT.characteristic("long_payload").uuid, DOT.characteristic("control").uuid
+    assert build_sequence(DOT, "start", chosen) == (
+        Subscribe(long_payload),
+        Write(control, bytes.fromhex("01011a"), True, "start_measurement"),
+    )
+    assert build_sequence(DOT, "stop", chosen) == (
+        Write(control, bytes.fromhex("01001a"), True, "stop_measurement"),
+        Unsubscribe(long_payload),
+    )
+    (prepare,) = build_sequence(DOT, "prepare", chosen)
+    assert isinstance(prepare, Write)
+    assert prepare.data == bytes([48, *[0] * 23, 30, *[0] * 7])
+
+
+def test_a_wit_sensor_is_unlocked_before_its_rate_is_set() -> None:
+    command = WIT.characteristic("command").uuid
+    assert build_sequence(WIT, "prepare", WIT.resolve({"rate_hz": 200})) == (
+        Write(command, bytes.fromhex("ffaa6988b5"), True, "unlock"),
+        Wait(0.1),
+        Write(command, bytes.fromhex("ffaa030b00"), True, "set_rate"),
+        Wait(0.1),
+    )
+
+
+def test_a_family_without_motion_has_no_stream_to_start() -> None:
+    with pytest.raises(UsageError, match="gives no motion stream"):
+        build_sequence(get_profile("witmotion_wtvb01_bt50"), "start", {})
+
+
+def test_battery_and_firmware_are_found_in_what_was_read() -> None:
+    battery = encode_packet(DOT, "battery", {"battery_percent": 87, "charging": True})
+    info = encode_packet(DOT, "device_info", {"mac": "D4:22:CD:00:01:02", "firmware_version": "3.0.1"})
+    assert reading_value(DOT, "battery", battery) == 87
+    assert reading_value(DOT, "firmware", info) == "3.0.1"
+    assert reading_value(DOT, "battery", battery[:1]) is None
+    assert reading_value(DOT, "battery", b"\x65\x00") is None  # 101 %
+
+
+def test_a_wit_sensors_battery_is_found_between_frames() -> None:
+    motion = encode_packet(WIT, "motion", {"raw": [0, 0, 2048, 0, 0, 0, 0, 0, 0]})
+    reply = encode_packet(WIT, "battery_register", {"battery_voltage_v": 3.79})
+    assert reading_value(WIT, "battery", motion + reply + motion) == 50
+    assert reading_value(WIT, "battery", motion * 3) is None
+    assert reading_value(WIT, "firmware", reply) is None
+    assert write_action(WIT, WIT.readings["battery"].command or "").data == bytes.fromhex("ffaa276400")
+
+
+@pytest.mark.parametrize(
+    ("volts", "percent"), [(4.2, 100), (3.96, 100), (3.95, 90), (3.68, 15), (3.67, 10), (3.4, 5), (3.39, 0)]
+)
+def test_the_battery_table_of_wit_sensors(volts: float, percent: int) -> None:
+    reply = encode_packet(WIT, "battery_register", {"battery_voltage_v": volts})
+    assert decode_packet(WIT, "ffe4", reply)["battery_percent_table"] == percent
+
+
+def test_register_answers_are_told_by_their_first_register() -> None:
+    quaternion = encode_packet(WIT, "quaternion_registers", {"quaternion_wxyz": [0.5, -0.5, 0.5, -0.5]})
+    assert decode_packet(WIT, "ffe4", quaternion) == {
+        "type": "register_reply",
+        "start_register": 0x51,
+        "quaternion_wxyz": [0.5, -0.5, 0.5, -0.5],
+    }
+    temperature = encode_packet(WIT, "temperature_register", {"temperature_c": -3.25})
+    assert decode_packet(WIT, "ffe4", temperature)["temperature_c"] == -3.25
+    other = b"\x55\x71\x10\x00" + struct.pack("<8h", *range(8))
+    assert decode_packet(WIT, "ffe4", other)["registers"] == list(range(8))
+
+
+def test_an_unknown_rate_code_is_shown_as_the_register_write_that_it_is() -> None:
+    assert decode_packet(WIT, "ffe9", bytes.fromhex("ffaa030a00")) == {
+        "command": "write_register",
+        "register": 3,
+        "value": 10,
+    }
+
+
+def test_a_frame_of_28_bytes_is_not_taken_for_motion() -> None:
+    frame = bytes.fromhex("5561110016000200020000000100e60a430047000a00250025002500")
+    with pytest.raises(CodecError, match="another product"):
+        decode_packet(WIT, "ffe4", frame)
+
+
+@pytest.mark.parametrize(
+    ("characteristic", "data", "chosen", "message"),
+    [
+        ("15172003", bytes(41), {"payload_mode": 20}, "41 bytes beginning 00000000 are no packet"),
+        ("15172004", bytes(20), {"payload_mode": 20}, "sends nothing on short_payload .* payload_mode=20"),
+        ("15172003", bytes(40), {"payload_mode": 17}, "sends nothing on medium_payload .* payload_mode=17"),
+        ("15172006", b"\x09\x00", {}, "no packet that movella_dot has on orientation_reset"),
+    ],
+)
+def test_what_is_no_packet_is_told_as_such(
+    characteristic: str, data: bytes, chosen: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(CodecError, match=message):
+        decode_packet(DOT, characteristic, data, chosen)
+
+
+@pytest.mark.parametrize(
+    ("packet", "values", "message"),
+    [
+        ("battery", {"battery_percent": 300}, "does not fit into u8"),
+        ("battery", {"voltage": 3}, "no field voltage"),
+        ("rate_quantities", {"acceleration_m_s2": [1.0, 2.0]}, "2 values for 3"),
+        ("device_info", {"mac": "D4:22"}, "does not take 6 bytes"),
+        ("device_info", {"firmware_version": "three"}, "cannot be written"),
+        ("power_off_report", {"report": "resting"}, "no code means 'resting'"),
+        ("battery", {"battery_percent": "full"}, "is no number"),
+    ],
+)
+def test_a_value_that_no_packet_can_hold_is_refused(packet: str, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(CodecError, match=message):
+        encode_packet(DOT, packet, values)
+
+
+def test_what_is_no_number_is_none() -> None:
+    data = encode_packet(DOT, "free_acceleration", {})
+    cut = data[:4] + np.float32(np.nan).tobytes() + data[8:]
+    assert decode_packet(DOT, "15172004", cut, {"payload_mode": 6})["free_acceleration_m_s2"] == [None, 0, 0]

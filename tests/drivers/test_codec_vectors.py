@@ -1,0 +1,111 @@
+"""Every packet with known content decodes to what its source says, and is written again to the same bytes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gonio.drivers.codec import decode_packet, encode_packet
+from gonio.drivers.commands import decode_command, encode_command
+from gonio.firmware_profiles import Profile, builtin_profiles, get_profile
+
+#: Keys of the vectors that comment on a packet and are not in it.
+COMMENTS = {"host_time_s", "algorithm", "expect", "expect_strict_parser"}
+
+VECTORS: list[dict[str, Any]] = [
+    vector
+    for path in sorted((Path(__file__).parent / "vectors").glob("*.json"))
+    for vector in json.loads(path.read_text())
+]
+SETTINGS = ("payload_mode",)
+
+
+def _told(vector: dict[str, Any]) -> dict[str, Any]:
+    return {name: vector["decoded"][name] for name in SETTINGS if name in vector["decoded"]}
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["id"])
+def test_every_vector_decodes_exactly(vector: dict[str, Any]) -> None:
+    profile = get_profile(vector["device"])
+    decoded = decode_packet(profile, vector["characteristic"], bytes.fromhex(vector["hex"]), _told(vector))
+    expected = {key: value for key, value in vector["decoded"].items() if key not in COMMENTS}
+    assert {key: decoded.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["id"])
+def test_short_names_of_characteristics_do(vector: dict[str, Any]) -> None:
+    profile = get_profile(vector["device"])
+    short = vector["characteristic"].split("-")[0].removeprefix("0000")
+    data = bytes.fromhex(vector["hex"])
+    assert decode_packet(profile, short, data) == decode_packet(profile, vector["characteristic"], data)
+
+
+@pytest.mark.parametrize("vector", [v for v in VECTORS if v["direction"] == "to_device"], ids=lambda v: v["id"])
+def test_every_command_is_written_as_its_source_has_it(vector: dict[str, Any]) -> None:
+    profile = get_profile(vector["device"])
+    data = bytes.fromhex(vector["hex"])
+    if "mid" in vector["decoded"]:
+        decoded = decode_packet(profile, vector["characteristic"], data)
+        assert encode_packet(profile, "message_command", decoded) == data
+    else:
+        written = decode_command(profile, vector["characteristic"], data)
+        assert encode_command(profile, written.name, written.parameters) == data
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [v for v in VECTORS if v["device"] == "movella_dot" and v["direction"] == "from_device"],
+    ids=lambda v: v["id"],
+)
+def test_every_packet_of_a_dot_is_written_as_its_source_has_it(vector: dict[str, Any]) -> None:
+    profile = get_profile("movella_dot")
+    data = bytes.fromhex(vector["hex"])
+    role = profile.role_of(vector["characteristic"])
+    decoded = decode_packet(profile, role, data, _told(vector))
+    mode = vector["decoded"].get("payload_mode")
+    name = next(n for n, p in profile.packets.items() if p.role == role and p.when.get("payload_mode") == mode)
+    fields = {field.name for field in profile.packets[name].fields} or set(decoded)
+    assert encode_packet(profile, name, {key: value for key, value in decoded.items() if key in fields}) == data
+
+
+@pytest.mark.parametrize("profile", builtin_profiles(), ids=lambda p: p.family)
+def test_the_profile_names_just_the_vectors_that_are_tested(profile: Profile) -> None:
+    named = {(kind, name) for kind, names in profile.vectors.model_dump().items() for name in names}
+    assert named == {(v["kind"], v["id"]) for v in VECTORS if v["device"] == profile.family}
+
+
+def test_without_its_mode_a_payload_is_told_as_what_it_can_be() -> None:
+    profile = get_profile("movella_dot")
+    decoded = decode_packet(profile, "15172004", bytes.fromhex("d8052244af9640406b2aa7405add14c000000000"))
+    assert decoded["timestamp_us"] == 1143080408
+    assert decoded["candidates"] == [
+        {"payload_mode": 4, "euler_xyz_deg": [3.009197, 5.223928, -2.3260102]},
+        {"payload_mode": 6, "free_acceleration_m_s2": [3.009197, 5.223928, -2.3260102]},
+    ]
+
+
+def test_a_quaternion_of_length_1_without_padding_can_only_be_one() -> None:
+    profile = get_profile("movella_dot")
+    data = encode_packet(
+        profile, "orientation_quaternion", {"timestamp_us": 7, "quaternion_wxyz": [0.5, -0.5, 0.5, 0.5]}
+    )
+    assert decode_packet(profile, "15172004", data) == {
+        "payload_mode": 5,
+        "payload_bytes": 20,
+        "timestamp_us": 7,
+        "quaternion_wxyz": [0.5, -0.5, 0.5, 0.5],
+    }
+
+
+def test_a_payload_cut_by_a_small_mtu_says_so() -> None:
+    profile = get_profile("movella_dot")
+    whole = encode_packet(profile, "extended_quaternion", {"timestamp_us": 9, "quaternion_wxyz": [1.0, 0.0, 0.0, 0.0]})
+    decoded = decode_packet(profile, "15172003", whole[:20], {"payload_mode": 2})
+    assert decoded["truncated"] is True
+    assert decoded["valid_bytes"] == 20
+    assert decoded["quaternion_wxyz"] == [1.0, 0.0, 0.0, 0.0]
+    assert "free_acceleration_m_s2" not in decoded
+    unknown = decode_packet(profile, "15172003", whole[:20])
+    assert unknown["truncated"] is True
+    assert unknown["timestamp_us"] == 9

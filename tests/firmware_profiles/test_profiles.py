@@ -1,0 +1,260 @@
+"""The profiles that come with gonio load, and a wrong one is refused with the place that is wrong."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gonio.errors import UsageError
+from gonio.firmware_profiles import Profile, ProfileError, builtin_profiles, get_profile, load_profile
+
+FOLDER = Path(__file__).parents[2] / "gonio" / "firmware_profiles"
+
+
+def _content(family: str = "movella_dot") -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((FOLDER / f"{family}.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def _load(tmp_path: Path, content: object) -> Profile:
+    path = tmp_path / "sensor.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return load_profile(path)
+
+
+def test_every_profile_is_named_like_its_file() -> None:
+    assert [p.family for p in builtin_profiles()] == sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def test_hyphens_stand_for_underscores() -> None:
+    assert get_profile("Movella-DOT") is get_profile("movella_dot")
+
+
+def test_an_unknown_family_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="'fitbit'; these are: movella_dot, witmotion_ble5"):
+        get_profile("fitbit")
+
+
+def test_mtu_follows_from_payload_and_rate() -> None:
+    dot, wit = get_profile("movella_dot"), get_profile("witmotion_ble5")
+    assert [dot.min_mtu(dot.resolve({"payload_mode": mode})) for mode in (20, 21, 26)] == [43, 43, 66]
+    assert [dot.packets[name].min_mtu(60) for name in ("free_acceleration", "custom_1")] == [23, 43]
+    assert [wit.min_mtu(wit.resolve({"rate_hz": rate})) for rate in (10, 100, 200)] == [23, 83, 163]
+
+
+def test_settings_are_completed_and_found_by_name() -> None:
+    dot = get_profile("movella_dot")
+    assert dot.resolve({"payload_mode": "custom_5", "rate_hz": "30"}) == {
+        "rate_hz": 30,
+        "payload_mode": 26,
+        "filter_profile": 0,
+    }
+    with pytest.raises(UsageError, match="no setting 'colour'; it has rate_hz, payload_mode, filter_profile"):
+        dot.resolve({"colour": "red"})
+
+
+def _packet(content: dict[str, Any], name: str = "rate_quantities") -> dict[str, Any]:
+    packet: dict[str, Any] = content["packets"][name]
+    return packet
+
+
+def _overlap(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][2]["offset"] = 12
+
+
+def _beyond(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][2]["offset"] = 20
+
+
+def _unit(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][2]["unit"] = "furlong"
+
+
+def _type(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][2]["type"] = "f16"
+
+
+def _role(c: dict[str, Any]) -> None:
+    _packet(c)["role"] = "tiny_payload"
+
+
+def _stream_unit(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][2]["unit"] = "deg"
+
+
+def _twice(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][2]["name"] = "acceleration_m_s2"
+
+
+def _when(c: dict[str, Any]) -> None:
+    _packet(c)["when"] = {"payload_mode": 99}
+
+
+def _uuid(c: dict[str, Any]) -> None:
+    c["gatt"]["measurement"]["characteristics"]["control"]["uuid"] = "2001"
+
+
+def _uuid_twice(c: dict[str, Any]) -> None:
+    characteristics = c["gatt"]["measurement"]["characteristics"]
+    characteristics["control"]["uuid"] = characteristics["long_payload"]["uuid"]
+
+
+def _no_stop(c: dict[str, Any]) -> None:
+    del c["sequences"]["stop"]
+
+
+def _stop_does_nothing(c: dict[str, Any]) -> None:
+    c["sequences"]["stop"] = [{"unsubscribe": "stream"}]
+
+
+def _stays_subscribed(c: dict[str, Any]) -> None:
+    c["sequences"]["stop"] = [{"write": "stop_measurement"}]
+
+
+def _late_notifications(c: dict[str, Any]) -> None:
+    c["sequences"]["start"].reverse()
+
+
+def _leaves_before_stop(c: dict[str, Any]) -> None:
+    c["sequences"]["stop"].reverse()
+
+
+def _never_subscribed(c: dict[str, Any]) -> None:
+    c["sequences"]["start"] = [{"write": "start_measurement"}]
+
+
+def _unknown_command(c: dict[str, Any]) -> None:
+    c["sequences"]["start"][1]["write"] = "take_off"
+
+
+def _two_in_a_step(c: dict[str, Any]) -> None:
+    c["sequences"]["start"] = [{"subscribe": "stream", "write": "start_measurement"}]
+
+
+def _loose(c: dict[str, Any]) -> None:
+    c["sequences"]["prepare"] = [{"write": "set_power_saving"}]
+
+
+def _unbounded(c: dict[str, Any]) -> None:
+    del c["commands"]["set_tag"]["parameters"]
+
+
+def _bounds_too_wide(c: dict[str, Any]) -> None:
+    c["commands"]["set_tag"]["parameters"]["tag_length"] = {"min": 0, "max": 300}
+
+
+def _template(c: dict[str, Any]) -> None:
+    c["commands"]["identify"]["bytes"] = "01 0x01"
+
+
+def _not_writable(c: dict[str, Any]) -> None:
+    c["commands"]["identify"]["role"] = "device_info"
+
+
+def _too_long(c: dict[str, Any]) -> None:
+    c["commands"]["start_measurement"]["bytes"] = "01 01 00 {payload_mode:u8}"
+
+
+def _default(c: dict[str, Any]) -> None:
+    c["settings"]["rate_hz"]["default"] = 61
+
+
+def _reading(c: dict[str, Any]) -> None:
+    c["readings"]["battery"]["value"] = "volts"
+
+
+def _clock(c: dict[str, Any]) -> None:
+    c["time"] = {"source": "host"}
+
+
+def _half_a_clock(c: dict[str, Any]) -> None:
+    del c["time"]["bits"]
+
+
+def _unknown_key(c: dict[str, Any]) -> None:
+    c["colour"] = "red"
+
+
+def _padding(c: dict[str, Any]) -> None:
+    _packet(c)["padded_to"] = 20
+
+
+def _version(c: dict[str, Any]) -> None:
+    c["schema"] = 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_overlap, "packet rate_quantities: field angular_velocity_dps: overlaps acceleration_m_s2"),
+        (_beyond, "packet rate_quantities: field angular_velocity_dps: bytes 20 to 31 reach beyond size 28"),
+        (_unit, "packets > rate_quantities > fields > angular_velocity_dps > unit: "),
+        (_type, "packets > rate_quantities > fields > angular_velocity_dps > type: "),
+        (_role, "packet rate_quantities: unknown role tiny_payload"),
+        (_stream_unit, "angular_velocity needs count 3 and a unit of dps, rad/s"),
+        (_twice, "field acceleration_m_s2: the name is used twice"),
+        (_when, "when payload_mode is 99: the settings have no such value"),
+        (_uuid, "gatt > measurement > characteristics > control > uuid: "),
+        (_uuid_twice, "gatt: UUID 15172002-4947-11e9-8646-d663bd873d93 is given twice"),
+        (_no_stop, "sequences > stop: "),
+        (_stop_does_nothing, "sequence stop: start writes a command, but nothing stops it"),
+        (_stays_subscribed, "sequence stop: does not unsubscribe from stream"),
+        (_late_notifications, "sequence start: the command comes before the notifications are on"),
+        (_leaves_before_stop, "sequence stop: writes a command after the notifications are off"),
+        (_never_subscribed, "sequence start: does not subscribe to stream"),
+        (_unknown_command, "sequence start, step 2: unknown command take_off"),
+        (_two_in_a_step, "a step does exactly one of"),
+        (_loose, "sequence prepare, step 1: command set_power_saving needs timeout_x_min"),
+        (_unbounded, "command set_tag: parameter tag_length: is no setting and has no bounds"),
+        (_bounds_too_wide, "command set_tag: parameter tag_length: 0 to 300 does not fit into u8"),
+        (_template, "'0x01' is neither a byte"),
+        (_not_writable, "command identify: role device_info cannot be written"),
+        (_too_long, "command start_measurement: 4 bytes are more than the 3 of control"),
+        (_default, "the default 61 is not among the values"),
+        (_reading, "reading battery: packet battery has no field volts"),
+        (_clock, "has a clock, but time.source is host"),
+        (_half_a_clock, "a clock in the packets needs tick_s, bits and marks"),
+        (_unknown_key, "colour: Extra inputs are not permitted"),
+        (_padding, "padded_to 20 is below size 28"),
+        (_version, "schema: "),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_file_and_place(
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    content = _content()
+    spoil(content)
+    with pytest.raises(ProfileError) as caught:
+        _load(tmp_path, content)
+    assert str(tmp_path / "sensor.yaml") in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_fields_that_mean_to_share_bytes_may() -> None:
+    content = copy.deepcopy(_content("witmotion_ble5"))
+    motion = content["packets"]["motion"]["fields"]
+    assert [field.get("union", False) for field in motion] == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "is not YAML"),
+        ("- 1", "a profile is a mapping"),
+        ("", "a profile is a mapping"),
+        ("schema: 1", "family: "),
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "sensor.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ProfileError, match=message):
+        load_profile(path)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"none\.yaml: cannot be read"):
+        load_profile(tmp_path / "none.yaml")
