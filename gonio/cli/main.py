@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from gonio import __version__
+from gonio.cli import analyze, clinic, decode, demo, devices, review, sink
 from gonio.errors import GonioError
 
 app = typer.Typer(
@@ -30,6 +31,15 @@ def _root(
     ),
 ) -> None:
     pass
+
+
+app.command()(demo.demo)
+app.command()(analyze.analyze)
+app.command()(decode.decode)
+app.command()(devices.devices)
+app.add_typer(sink.app, name="sink")
+app.add_typer(clinic.app, name="clinic")
+app.add_typer(review.app, name="review")
 
 
 def main() -> None:

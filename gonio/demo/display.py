@@ -29,7 +29,7 @@ class Display:
     """Progress of a demo; a context manager. On a terminal the angle moves, elsewhere a line comes now and then."""
 
     def __init__(self, *, banner: str) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._moving = self._console.is_terminal
         self._banner = banner
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._moving else None

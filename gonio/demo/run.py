@@ -1,0 +1,285 @@
+"""The whole product in one process: virtual sensors, kit, broker, clinic, pages."""
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gonio.cloud_sink.ingest import run_sink
+from gonio.cloud_sink.review.serve import review_server
+from gonio.cloud_sink.store import Store, open_store
+from gonio.demo.broker import embedded_broker
+from gonio.demo.display import Display
+from gonio.demo.result import DemoResult, ErrorCount, Latency
+from gonio.demo.scene import Scene, scene
+from gonio.errors import UsageError
+from gonio.gateway.events import LiveAngle, SensorBack, SensorLost, SessionEvent, SessionStarted, Trouble
+from gonio.gateway.kit import Kit
+from gonio.gateway.session import FinishedSession
+from gonio.gateway.settings import KitSettings
+from gonio.identity.broker import BrokerAddress
+from gonio.messages import degrees
+from gonio.simulators.motion import Motion
+from gonio.simulators.world import World
+
+_TAIL_S: Final = 0.5  # real seconds after the motion in which its last samples arrive
+_DRAIN_S: Final = 30.0  # how long the clinic may take to acknowledge everything
+_FRAME_S: Final = 0.05  # between two pictures of the live angle
+_PATIENT: Final = "Demo patient (simulated)"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What a demo is asked to do.
+
+    Attributes:
+        motion: what moves the leg.
+        source: "simulated", or the recording's name.
+        family: of the virtual sensors.
+        exercise: declared to the kit; None lets it recognise the exercise.
+        data_dir: where kit and clinic keep their data.
+        speed: simulated seconds per real second.
+        seed: of all that varies in a simulation.
+        stay: keep the pages up after the exercise, until told to stop.
+    """
+
+    motion: Motion
+    source: str
+    family: str
+    exercise: str | None
+    data_dir: Path
+    speed: float
+    seed: int
+    stay: bool
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """Listens to the session: begins the motion when both sensors stream, and shows what happens."""
+
+    display: Display
+    scene: Scene
+    last_frame_s: float = -math.inf
+
+    def __call__(self, event: SessionEvent) -> None:
+        match event:
+            case SessionStarted():
+                self.scene.world.begin_motion()
+            case LiveAngle() if time.monotonic() - self.last_frame_s >= _FRAME_S:
+                self.last_frame_s = time.monotonic()
+                began = self.scene.world.motion_began_s
+                elapsed_s = 0.0 if began is None else self.scene.world.now_s() - began
+                self.display.angle(elapsed_s, self.scene.motion.duration_s, event.flexion_deg, event.reps)
+            case SensorLost():
+                self.display.warn(f"the {event.segment} sensor is lost ({event.reason}); waiting for it")
+            case SensorBack():
+                self.display.step(f"the {event.segment} sensor is back")
+            case Trouble():
+                self.display.warn(event.text)
+            case _:
+                pass
+
+
+async def run_demo(
+    options: DemoOptions, display: Display, stop: asyncio.Event, *, open_page: Callable[[str], object]
+) -> DemoResult:
+    """Run the main job once.
+
+    Args:
+        options: what to do.
+        display: told of every step.
+        stop: set it to end early; what was completed is kept and sent.
+        open_page: called with the address of the finished session's page.
+
+    Raises:
+        GonioError: something that the person can mend; the text says what.
+    """
+    with _errors_counted() as errors:
+        async with AsyncExitStack() as stack:
+            broker_url = await stack.enter_async_context(embedded_broker())
+            display.step("broker: running in this process, on this machine only")
+            book = stack.enter_context(_book(options.data_dir))
+            await stack.enter_async_context(_sink(book, broker_url))
+            address = await stack.enter_async_context(_pages(book))
+            display.step("clinic: listening for kits")
+            display.page("review pages", address)
+            world = World(options.speed)
+            leg = await stack.enter_async_context(scene(options.motion, options.family, world, seed=options.seed))
+            settings = KitSettings.load(data_dir=options.data_dir / "kit", broker=broker_url, side=options.motion.side)
+            kit = Kit(
+                settings,
+                source=options.motion.origin,
+                monotonic_ns=world.monotonic_ns,
+                scanner_backend=leg.scanner_backend,
+                client_backend=leg.client_backend,
+            )
+            await stack.enter_async_context(kit)
+            _bind(book, kit)
+            finished = await _session(kit, leg, options, display, stop)
+            display.step("session done and stored on the kit; handing it to the clinic")
+            if not await kit.uplink.drain(_DRAIN_S):
+                display.warn(f"not everything is acknowledged yet; it is kept in {options.data_dir}")
+            result = _result(options, leg, kit, book, finished, errors)
+            if finished.envelope is not None:
+                page = f"{address}sessions/{finished.envelope.record_id}"
+                display.page("this session", page)
+                await asyncio.to_thread(open_page, page)
+            _show(display, result)
+            if options.stay and not stop.is_set():
+                display.step("the pages stay up until Ctrl-C")
+                await stop.wait()
+    return replace(result, errors=errors.count)
+
+
+@contextmanager
+def _errors_counted() -> Iterator[ErrorCount]:
+    counter = ErrorCount()
+    logging.getLogger().addHandler(counter)
+    try:
+        yield counter
+    finally:
+        logging.getLogger().removeHandler(counter)
+
+
+def _book(data_dir: Path) -> Store:
+    return open_store(f"sqlite:///{data_dir / 'clinic.sqlite'}")
+
+
+@asynccontextmanager
+async def _sink(book: Store, broker_url: str) -> AsyncIterator[None]:
+    """Run the clinic's ingest beside us; it listens when this is entered."""
+    listening = asyncio.Event()
+    ingest = run_sink(book, BrokerAddress.parse(broker_url), on_listening=listening.set)
+    task = asyncio.create_task(ingest, name="clinic ingest")
+    waiting = asyncio.create_task(listening.wait(), name="clinic ingest listens")
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task  # raises what ended it
+        yield
+    finally:
+        for one in (task, waiting):
+            one.cancel()
+            with suppress(asyncio.CancelledError):
+                await one
+
+
+@asynccontextmanager
+async def _pages(book: Store) -> AsyncIterator[str]:
+    """Serve the review pages at their usual port, or at a free one where that is taken."""
+    async with AsyncExitStack() as stack:
+        try:
+            address = await stack.enter_async_context(review_server(book))
+        except UsageError:  # another demo or clinic has the usual port
+            address = await stack.enter_async_context(review_server(book, port=0))
+        yield address
+
+
+def _bind(book: Store, kit: Kit) -> None:
+    """Give the demo's kit to the demo's patient, once."""
+    patients = [row for row in book.patients() if row.name == _PATIENT]
+    patient_id = patients[0].patient_id if patients else book.add_patient(_PATIENT, local_time_zone())
+    if not patients:
+        book.bind_kit(kit.kit_id, patient_id, since=datetime.now(UTC))
+
+
+def local_time_zone() -> str:
+    """Name this machine's time zone, or UTC where it cannot be told."""
+    link = os.path.realpath("/etc/localtime")
+    for name in (os.environ.get("TZ", ""), link.partition("zoneinfo/")[2]):
+        with suppress(KeyError, ValueError, OSError):
+            if name:
+                return ZoneInfo(name).key
+    return "UTC"
+
+
+async def _session(
+    kit: Kit, leg: Scene, options: DemoOptions, display: Display, stop: asyncio.Event
+) -> FinishedSession:
+    """Find and pair the sensors, run one session while the leg moves, and commit it."""
+    await kit.find_and_pair(thigh=leg.addresses["thigh"], shank=leg.addresses["shank"])
+    display.step("kit: both sensors found and paired, connecting")
+    watch = asyncio.create_task(_stop_when_done(kit, leg, stop), name="end of the motion")
+    try:
+        return await kit.run_session(options.exercise, options.motion.side, listener=_Watcher(display, leg))
+    finally:
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+        display.still()
+
+
+async def _stop_when_done(kit: Kit, leg: Scene, stop: asyncio.Event) -> None:
+    """Press "done" when the motion is over and its last samples have come, or when the person wants to leave."""
+
+    async def motion_over() -> None:
+        began_s = await leg.world.wait_for_motion()
+        await leg.world.sleep_until(began_s + leg.motion.duration_s)
+        await asyncio.sleep(_TAIL_S)
+
+    over = asyncio.create_task(motion_over(), name="motion")
+    told = asyncio.create_task(stop.wait(), name="told to stop")
+    try:
+        await asyncio.wait({over, told}, return_when=asyncio.FIRST_COMPLETED)
+        kit.stop_session()
+    finally:
+        over.cancel()
+        told.cancel()
+
+
+def _result(
+    options: DemoOptions, leg: Scene, kit: Kit, book: Store, finished: FinishedSession, errors: ErrorCount
+) -> DemoResult:
+    summary = finished.summary
+    truth = leg.motion.truth
+    began_s = leg.world.motion_began_s
+    seconds = 0.0 if began_s is None else min(leg.world.now_s() - began_s, leg.motion.duration_s)
+    cut_short = seconds < leg.motion.duration_s
+    done = [rep for rep in truth.reps if rep.end_s <= seconds]
+    counts = kit.store.counts()
+    audit = book.audit()
+    return DemoResult(
+        device=options.family,
+        source=options.source,
+        exercise=summary.exercise,
+        true_reps=(len(done) if truth.reps else None) if cut_short else truth.rep_count,
+        counted_reps=len(summary.reps),
+        true_max_flexion_deg=None if truth.max_flexion is None or cut_short else degrees(truth.max_flexion),
+        max_flexion_deg=summary.max_flexion_deg,
+        records_kit=counts.pending + counts.acknowledged + counts.rejected + kit.held_in_memory,
+        records_clinic=audit.records,
+        records_doubled=audit.doubled,
+        notifications_lost=sum(sensor.lost for sensor in summary.sensors),
+        errors=errors.count,
+        latency_ms=Latency(
+            *(
+                None if on_kit is None else round(on_kit / options.speed, 2)
+                for on_kit in (finished.latency_ms_p50, finished.latency_ms_p95)
+            )
+        ),
+        seconds=round(seconds, 1),
+    )
+
+
+def _show(display: Display, result: DemoResult) -> None:
+    true_reps = "not known" if result.true_reps is None else result.true_reps
+    display.step(f"repetitions: counted {result.counted_reps}, true {true_reps} ({result.exercise})")
+    seen, true = (
+        "not known" if angle is None else f"{angle:.1f}°"
+        for angle in (result.max_flexion_deg, result.true_max_flexion_deg)
+    )
+    display.step(f"largest flexion: measured {seen}, true {true}")
+    display.step(
+        f"records: {result.records_kit} on the kit, {result.records_clinic} at the clinic, "
+        f"{result.records_doubled} doubled"
+    )
+    p50, p95 = ("—" if t is None else f"{t:.0f}" for t in (result.latency_ms.p50, result.latency_ms.p95))
+    display.step(f"from notification to angle: {p50} ms (median), {p95} ms (95 %)")
