@@ -5,8 +5,9 @@ import logging
 import platform
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -21,6 +22,7 @@ from gonio.gateway.clock import KitClock
 from gonio.gateway.events import Listener
 from gonio.gateway.groups import first_error
 from gonio.gateway.keeper import RecordKeeper
+from gonio.gateway.recorder import record_streams
 from gonio.gateway.records import PairedSensor
 from gonio.gateway.session import FinishedSession, SessionRunner, recover
 from gonio.gateway.settings import KitSettings
@@ -28,7 +30,8 @@ from gonio.gateway.store import KitStore
 from gonio.gateway.summary import SOFTWARE, SessionPlan
 from gonio.gateway.uplink import Uplink, UplinkTiming
 from gonio.messages import Envelope, HealthReport, Kind, new_record_id, payload_text
-from gonio.signal.consts import EXERCISES, SEGMENTS, Segment, Side
+from gonio.recording import RecordingMeta, RecordingWriter
+from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, Segment, Side
 
 log = logging.getLogger(__name__)
 
@@ -233,6 +236,26 @@ class Kit:
             else:
                 return link
 
+    def _pairing(self) -> Mapping[Segment, PairedSensor]:
+        pairing = self.store.pairing()
+        if len(pairing) < len(SEGMENTS):
+            raise UsageError("no sensors are paired with this kit: run 'gonio gateway pair' first")
+        return pairing
+
+    @asynccontextmanager
+    async def _worn(
+        self, pairing: Mapping[Segment, PairedSensor]
+    ) -> AsyncIterator[tuple[dict[Segment, SensorLink], dict[Segment, AsyncExitStack]]]:
+        """Connect the paired sensors; each has a stack of its own, so that one can be connected anew."""
+        async with AsyncExitStack() as both:
+            stacks = {segment: await both.enter_async_context(AsyncExitStack()) for segment in SEGMENTS}
+            heard = await self._hear({sensor.address.upper() for sensor in pairing.values()}, None)
+            links = {
+                segment: await self._connect(pairing[segment], heard.get(pairing[segment].address.upper()), stack)
+                for segment, stack in stacks.items()
+            }
+            yield links, stacks
+
     # --- sessions ----------------------------------------------------------------------------------------------------
 
     async def run_session(
@@ -257,19 +280,11 @@ class Kit:
         exercise = exercise or self.settings.exercise
         if exercise is not None and exercise not in EXERCISES:
             raise UsageError(f"the exercise {exercise} is not known; it is one of {', '.join(EXERCISES)}")
-        pairing = self.store.pairing()
-        if len(pairing) < len(SEGMENTS):
-            raise UsageError("no sensors are paired with this kit: run 'gonio gateway pair' first")
         self._keeper.require_room()
         self._stop_wanted = False
         plan = SessionPlan(exercise, side or self.settings.side, self._source, self._sitting_id)
-        async with AsyncExitStack() as both:
-            stacks = {segment: await both.enter_async_context(AsyncExitStack()) for segment in SEGMENTS}
-            heard = await self._hear({sensor.address.upper() for sensor in pairing.values()}, None)
-            links = {
-                segment: await self._connect(sensor, heard.get(sensor.address.upper()), stacks[segment])
-                for segment, sensor in sorted(pairing.items())
-            }
+        pairing = self._pairing()
+        async with self._worn(pairing) as (links, stacks):
 
             async def reconnect(segment: Segment) -> SensorLink:
                 return await self._regain(pairing[segment], stacks[segment])
@@ -289,6 +304,28 @@ class Kit:
         self._stop_wanted = True
         if self._runner is not None:
             self._runner.stop()
+
+    async def record(
+        self, directory: Path, stop: asyncio.Event, *, exercise: str | None = None, side: Side | None = None
+    ) -> Mapping[Segment, int]:
+        """Write what the paired sensors measure into a recording until ``stop`` is set; nothing is counted or sent.
+
+        Returns:
+            How many samples each sensor gave.
+
+        Raises:
+            UsageError: no sensors are paired, or the folder is not empty or cannot be written.
+            PeerError: a sensor is not there, refuses, or is lost; what came before is in the recording.
+        """
+        async with self._worn(self._pairing()) as (links, _):
+            meta = RecordingMeta(
+                rate_hz=min(link.info.rate_hz for link in links.values()),
+                side=side or self.settings.side,
+                exercise=exercise or self.settings.exercise or NO_EXERCISE,
+                source=f"{SOFTWARE}, {self._source}",
+            )
+            with RecordingWriter(directory, meta, origin_s=self._clock.now_s()) as writer:
+                return await record_streams(links, writer, stop)
 
     def new_sitting(self) -> None:
         """Let the sessions from now on belong to a new sitting."""

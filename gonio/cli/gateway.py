@@ -1,0 +1,271 @@
+"""``gonio gateway``: the kit from a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+    from gonio.gateway.events import SessionEvent
+    from gonio.gateway.kit import Kit
+    from gonio.gateway.session import FinishedSession
+    from gonio.gateway.settings import KitSettings
+
+app = typer.Typer(help="The kit: find and pair the sensors, run sessions, see what waits.", no_args_is_help=True)
+
+LAST_SEND_S: Final = 10.0  # how long leaving waits for the clinic; what is not acknowledged by then goes next time
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Where the kit keeps its data [GONIO_KIT_DATA_DIR].", show_default=False),
+]
+Broker = Annotated[
+    str | None,
+    typer.Option(
+        "--broker", help="mqtts://host:port, or mqtt:// to this machine (GONIO_KIT_BROKER).", show_default=False
+    ),
+]
+Exercise = Annotated[str | None, typer.Option("--exercise", help="By default it is recognised.", show_default=False)]
+SideOption = Annotated[Literal["left", "right"] | None, typer.Option("--side", help="The leg.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
+
+
+def _settings(**given: object) -> KitSettings:
+    from gonio.gateway.settings import KitSettings  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    return KitSettings.load(**given)
+
+
+def _say(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a command; Ctrl-C where nothing handles it leaves with the usual status and no traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        asyncio.run(main)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def scan(
+    seconds: Annotated[float, typer.Option("--seconds", min=1, max=300, help="How long to listen.")] = 10.0,
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+) -> None:
+    """List the motion sensors that are heard."""
+    from gonio.drivers.link import scan as listen  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.firmware_profiles import builtin_profiles  # noqa: PLC0415 - as above
+
+    async def main() -> None:
+        found = await listen(builtin_profiles(), timeout_s=seconds)
+        for one in found:
+            _say(f"{one.address}  {one.name}  {one.family}  {one.rssi} dBm")
+        if not found:
+            _say("No sensor is heard: switch them on, wake them by moving them, bring them near.")
+        if as_json:
+            fields = ("address", "name", "family", "rssi")
+            _say(json.dumps([{field: getattr(one, field) for field in fields} for one in found]))
+
+    _run(main())
+
+
+@app.command()
+def pair(
+    thigh: Annotated[str | None, typer.Option("--thigh", metavar="ADDRESS", help="The sensor on the thigh.")] = None,
+    shank: Annotated[str | None, typer.Option("--shank", metavar="ADDRESS", help="The sensor on the shank.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Remember which sensor is on the thigh and which on the shank; with one address the other is the only other."""
+    from gonio.gateway.kit import Kit  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    async def main() -> None:
+        logging.getLogger("gonio.gateway.uplink").setLevel(logging.ERROR)  # a broker is not needed for this
+        async with Kit(_settings(data_dir=data_dir)) as kit:
+            for sensor in (await kit.find_and_pair(thigh=thigh, shank=shank)).values():
+                _say(f"{sensor.segment}: {sensor.name} ({sensor.address}, {sensor.family})")
+
+    _run(main())
+
+
+@app.command()
+def run(
+    exercise: Exercise = None,
+    side: SideOption = None,
+    data_dir: DataDir = None,
+    broker: Broker = None,
+) -> None:
+    """Run sessions, one after another: Enter begins, Enter ends, Ctrl-C ends and leaves."""
+    from gonio.gateway.kit import Kit  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    async def main() -> None:
+        settings = _settings(data_dir=data_dir, broker=broker, exercise=exercise, side=side)
+        async with Kit(settings) as kit:
+            if kit.recovered:
+                _say(f"{len(kit.recovered)} session(s) had been cut off; they are closed and will be sent.")
+            with _keys() as keys:
+                await _sessions(kit, keys)
+            await _last_send(kit)
+
+    _run(main())
+
+
+@app.command()
+def record(
+    directory: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    exercise: Exercise = None,
+    side: SideOption = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the paired sensors' raw samples into a recording; Enter or Ctrl-C ends it."""
+    from gonio.gateway.kit import Kit  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    async def main() -> None:
+        logging.getLogger("gonio.gateway.uplink").setLevel(logging.ERROR)  # a broker is not needed for this
+        async with Kit(_settings(data_dir=data_dir, exercise=exercise, side=side)) as kit:
+            with _keys() as keys:
+                stop = asyncio.Event()
+                waiting = asyncio.ensure_future(keys.get())
+                waiting.add_done_callback(lambda _: stop.set())
+                _say("Connecting; Enter or Ctrl-C ends the recording.")
+                try:
+                    samples = await kit.record(directory, stop)
+                finally:
+                    waiting.cancel()
+            _say(", ".join(f"{segment}: {count} samples" for segment, count in samples.items()) + f" in {directory}")
+
+    _run(main())
+
+
+@app.command()
+def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+    """Show what the kit holds: records by state, pairing, open sessions; also while the kit runs."""
+    from gonio.gateway.store import KitStore  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    with KitStore.peek(_settings(data_dir=data_dir).data_dir) as store:
+        counts, refused, pairing, unfinished = store.counts(), store.rejected(), store.pairing(), store.open_sessions()
+        _say(f"kit {store.kit_id}, outbox {store.outbox_id}")
+        _say(f"records: {counts.pending} wait for the clinic, {counts.acknowledged} acknowledged")
+        for one in refused:
+            _say(f"  refused by the clinic: record {one.sequence} ({one.kind}, {one.captured_at}): {one.reason}")
+        for sensor in pairing.values():
+            _say(f"{sensor.segment}: {sensor.name} ({sensor.address}, {sensor.family})")
+        if not pairing:
+            _say("no sensors are paired: gonio gateway pair")
+        if unfinished:
+            _say(f"open sessions: {len(unfinished)} (one that runs now, or one that was cut off)")
+        if as_json:
+            answer = {
+                "kit": store.kit_id,
+                "outbox": str(store.outbox_id),
+                "pending": counts.pending,
+                "acknowledged": counts.acknowledged,
+                "rejected": [{"sequence": one.sequence, "kind": one.kind, "reason": one.reason} for one in refused],
+                "pairing": {s.segment: {"address": s.address, "family": s.family} for s in pairing.values()},
+                "open_sessions": len(unfinished),
+            }
+            _say(json.dumps(answer))
+
+
+# --- terminal --------------------------------------------------------------------------------------------------------
+
+_Key = Literal["enter", "leave"]
+
+
+@contextmanager
+def _keys() -> Iterator[asyncio.Queue[_Key]]:
+    """Give what the person at the terminal wants: Enter, or to leave (Ctrl-C, SIGTERM, end of input)."""
+    loop = asyncio.get_running_loop()
+    keys: asyncio.Queue[_Key] = asyncio.Queue()
+
+    def typed() -> None:
+        if sys.stdin.readline():
+            keys.put_nowait("enter")
+        else:
+            loop.remove_reader(sys.stdin)
+            keys.put_nowait("leave")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, keys.put_nowait, "leave")
+    try:
+        try:
+            loop.add_reader(sys.stdin, typed)
+        except (OSError, ValueError):  # a file or nothing at all: only signals are left
+            _say("There is no keyboard here: Ctrl-C or SIGTERM ends.")
+        yield keys
+    finally:
+        loop.remove_reader(sys.stdin)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _sessions(kit: Kit, keys: asyncio.Queue[_Key]) -> None:
+    from gonio.errors import PeerError  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    while True:
+        _say("Enter begins a session, Ctrl-C leaves.")
+        if await keys.get() == "leave":
+            return
+        session = asyncio.ensure_future(kit.run_session(listener=_show))
+        key = asyncio.ensure_future(keys.get())
+        try:
+            await asyncio.wait({session, key}, return_when=asyncio.FIRST_COMPLETED)
+            kit.stop_session()
+            finished = await session
+        except PeerError as error:
+            _say(f"\nno session: {error}")
+        else:
+            _report(finished)
+        finally:
+            key.cancel()
+            session.cancel()
+        if key.done() and not key.cancelled() and key.result() == "leave":
+            return
+
+
+def _show(event: SessionEvent) -> None:
+    from gonio.gateway import events  # noqa: PLC0415 - keeps `gonio --help` fast
+
+    match event:
+        case events.SessionStarted():
+            _say("Both sensors stream. Stand still for a moment, then begin; Enter ends.")
+        case events.LiveAngle(t_s=t_s, flexion_deg=flexion, reps=reps):
+            angle = "  --" if flexion is None else f"{flexion:4.0f}"
+            sys.stdout.write(f"\r{t_s:6.1f} s  knee {angle}°  repetitions {reps} ")
+            sys.stdout.flush()
+        case events.SensorLost(segment=segment, reason=reason):
+            _say(f"\nThe {segment} sensor is lost ({reason}); waiting for it.")
+        case events.SensorBack(segment=segment):
+            _say(f"\nThe {segment} sensor is back.")
+        case events.Trouble(text=text):
+            _say(f"\n{text}")
+        case _:
+            pass
+
+
+def _report(finished: FinishedSession) -> None:
+    summary = finished.summary
+    largest = "unknown" if summary.max_flexion_deg is None else f"{summary.max_flexion_deg:.0f}°"
+    _say(f"\n{summary.exercise}: {len(summary.reps)} repetitions, largest flexion {largest}")
+    if summary.flags:
+        _say(f"limits of this result: {', '.join(summary.flags)}")
+    if finished.envelope is None:
+        _say("The disk did not take the session: it is in memory only. Free some space before you leave.")
+
+
+async def _last_send(kit: Kit) -> None:
+    if not await kit.uplink.drain(LAST_SEND_S):
+        reason = kit.uplink.status.reason or kit.uplink.status.trouble or "the clinic does not answer"
+        _say(f"{kit.store.counts().pending} record(s) wait for the clinic ({reason}); they go at the next start.")
