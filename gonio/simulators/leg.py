@@ -84,7 +84,7 @@ class LegMotion:
         """
         if reps is not None and reps < 1:
             raise UsageError("an exercise has at least one repetition")
-        if not 0 <= max(standing_s, walk_s, duration_s or 0.0) <= _LONGEST_S or min(standing_s, walk_s, rest_s) < 0:
+        if not all(0 <= time_s <= _LONGEST_S for time_s in (standing_s, walk_s, rest_s, duration_s or 0.0)):
             raise UsageError(f"a motion's times lie between 0 and {_LONGEST_S:g} s")
         if 0 < walk_s < Walk.SHORTEST_S:
             raise UsageError(f"a walk takes at least {Walk.SHORTEST_S:g} s")
