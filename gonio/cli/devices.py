@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 #: What a packet with known content is worth, best first.
 KINDS: Final = {
     "captured": "captured from hardware",
-    "vendor_test": "from a maker's or library's tests",
-    "vendor_doc": "from a maker's document",
+    "vendor_test": "of a maker's or library's tests",
+    "vendor_doc": "of the maker's documents",
     "constructed": "built from the layout",
 }
 #: What a profile as a whole rests on.
@@ -61,21 +61,19 @@ def _show(described: list[dict[str, Any]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - keeps `gonio --help` fast
 
     table = Table(title="Supported sensors", title_justify="left")
-    for heading in ("family", "rates, Hz", "own clock"):
-        table.add_column(heading, no_wrap=heading != "own clock")
-    for kind in KINDS:
-        table.add_column(kind.replace("_", " "), justify="right")
+    table.add_column("family", no_wrap=True)
+    table.add_column("rates, Hz", no_wrap=True)
+    table.add_column("own clock")
+    table.add_column("known packets in the tests", overflow="fold")
     for one in described:
         rates = one["rates_hz"]
         table.add_row(
             one["family"],
             f"{rates[0]:g} to {rates[-1]:g}" if rates else "no motion",
             "yes" if one["device_time"] else "no",
-            *(str(one["packets"][kind]) for kind in KINDS),
+            ", ".join(f"{one['packets'][kind]} {what}" for kind, what in KINDS.items() if one["packets"][kind]),
         )
     console = Console()
     console.print(table)
-    legend = "; ".join(f"{kind.replace('_', ' ')}: {meaning}" for kind, meaning in KINDS.items())
-    console.print(f"The last four columns count the packets with known content in the tests ({legend}).")
     for one in described:
         console.print(f"  {one['family']}: {one['title']}; rests on {EVIDENCE[one['evidence']]}", highlight=False)

@@ -1,7 +1,7 @@
 """From notifications to samples and back: the codecs of the profiles, behind one interface.
 
-``StreamDecoder`` and ``StreamEncoder`` are the two directions of a running stream; ``decode_packet`` and
-``encode_packet`` of any single packet, in the units that the sensor sends.
+``StreamDecoder`` and ``StreamEncoder`` are the two directions of a running stream, in SI; ``decode_packet`` and
+``encode_packet`` (from ``packets.py``) of any single packet, in the units that the sensor sends.
 """
 
 from collections.abc import Mapping
@@ -10,21 +10,24 @@ from typing import Final
 
 import numpy as np
 
-from gonio.drivers.commands import decode_command, describe_command
-from gonio.drivers.dot_message import decode_message, encode_message
-from gonio.drivers.errors import CodecError
-from gonio.drivers.fields import TO_SI, Decoded, Value, beyond_limit, decode_fields, encode_fields, motion_dtype
-from gonio.drivers.wit_packets import decode_stream_packet
+from gonio.drivers.fields import TO_SI, encode_fields, motion_dtype
+from gonio.drivers.packets import decode_packet, encode_packet, reading_value
 from gonio.drivers.wit_stream import MOTION, Frame, FrameStream
 from gonio.errors import UsageError
 from gonio.firmware_profiles.schema import Packet, PacketField, Profile
 from gonio.signal.chunks import SampleChunk
 from gonio.signal.consts import FloatArray
 
+__all__ = ["Notification", "StreamDecoder", "StreamEncoder", "decode_packet", "encode_packet", "reading_value"]
+
 #: A step of the sensor's clock that differs by more than this from the host's elapsed time is a restart, not a gap:
 #: a clock of 32 bits in µs cannot tell a restart after 36 to 71 minutes from a long gap by itself. Notifications can
 #: be late by seconds, not by this much.
 RESTART_DISAGREEMENT_S: Final = 30.0
+
+#: A step back by less than this is a packet that the host delivered again, not a restart: no sensor starts to stream
+#: within a second of its power-on.
+REPEAT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,6 @@ class StreamDecoder:
         characteristic: UUID of the stream; notifications of others are ignored.
         malformed: packets (of a byte stream: unbroken runs of bytes) that could not be decoded.
         restarts: times the sensor's clock began anew.
-        repeated: packets that were older than their predecessor by less than a second, and were dropped.
     """
 
     def __init__(self, profile: Profile, settings: Mapping[str, int | float]) -> None:
@@ -80,11 +82,6 @@ class StreamDecoder:
         """Times the sensor's clock began anew."""
         return self._clock.restarts if self._clock else 0
 
-    @property
-    def repeated(self) -> int:
-        """Packets that were slightly older than their predecessor, and were dropped."""
-        return self._clock.repeated if self._clock else 0
-
     def feed(self, notification: Notification) -> SampleChunk | None:
         """Give the samples that a notification completes, or None when there are none."""
         if notification.characteristic.lower() != self.characteristic:
@@ -109,10 +106,7 @@ class StreamDecoder:
             return None
         sensor_s = None
         if self._clock is not None:
-            moment = self._clock.unwrap(int(record["time"][0]), notification.arrival_ns)
-            if moment is None:
-                return None
-            sensor_s = np.array([moment])
+            sensor_s = np.array([self._clock.unwrap(int(record["time"][0]), notification.arrival_ns)])
         return SampleChunk(acc, gyr, sensor_s, np.array([notification.arrival_ns * 1e-9]))
 
     def _frame_samples(self, frames: list[Frame]) -> SampleChunk | None:
@@ -153,17 +147,16 @@ class _Clock:
         self._last_arrival_ns = 0
         self._base = 0
         self.restarts = 0
-        self.repeated = 0
 
-    def unwrap(self, raw: int, arrival_ns: int) -> float | None:
-        """Give the moment in s, or None for a packet older than its predecessor that is no restart."""
+    def unwrap(self, raw: int, arrival_ns: int) -> float:
+        """Give the moment in s; of a packet that came again (a second old at most) its own, earlier one."""
         if self._last is not None:
             step = (raw - self._last) % self._modulus
             elapsed_s = (arrival_ns - self._last_arrival_ns) * 1e-9
             if step >= self._modulus // 2:
-                if (self._modulus - step) * self._tick_s < 1.0:
-                    self.repeated += 1
-                    return None
+                back = self._modulus - step
+                if back * self._tick_s < REPEAT_S:
+                    return (self._base + self._last - back) * self._tick_s
                 self._restart()
             elif abs(step * self._tick_s - elapsed_s) > RESTART_DISAGREEMENT_S:
                 self._restart()
@@ -243,159 +236,3 @@ class StreamEncoder:
         else:
             info = np.iinfo(kind)
             records[carries] = np.clip(np.rint(wire), info.min, info.max).astype(kind)
-
-
-def decode_packet(
-    profile: Profile, characteristic: str, data: bytes, settings: Mapping[str, object] | None = None
-) -> dict[str, object]:
-    """Decode one packet, read or written, in the units that it carries.
-
-    Args:
-        profile: the family.
-        characteristic: UUID, the beginning of one (``15172004``, ``ffe4``), or role.
-        data: the bytes.
-        settings: what the packet does not say by itself (``payload_mode``); names that the family does not know are
-            ignored here.
-
-    Returns:
-        Values by name. A cut packet gives what is whole in it, with ``truncated`` true. Where several payload modes
-        fit the bytes and none is given, ``candidates`` lists what each would mean.
-
-    Raises:
-        UsageError: no such characteristic or setting.
-        CodecError: the bytes are no packet of this characteristic.
-    """
-    role = profile.role_of(characteristic)
-    chosen = profile.resolve({k: v for k, v in (settings or {}).items() if k in profile.settings})
-    told = {k: chosen[k] for k in (settings or {}) if k in profile.settings}
-    packets = {name: packet for name, packet in profile.packets.items() if packet.role == role}
-    if any(packet.codec == "dot_message" for packet in packets.values()):
-        return dict(decode_message(data))
-    if any(packet.codec == "wit_stream" for packet in packets.values()):
-        return decode_stream_packet(packets, data)
-    written = _written(profile, role, data)
-    if written is not None:
-        return dict(written)
-    if not packets:
-        sizes = [command.size for command in profile.commands.values() if command.role == role]
-        if sizes and len(data) < min(sizes):
-            return {"truncated": True, "valid_bytes": len(data)}
-        raise CodecError(f"{data.hex()} is no packet that {profile.family} has on {role}")
-    return _decode_flat(profile, role, packets, data, told)
-
-
-def _written(profile: Profile, role: str, data: bytes) -> Decoded | None:
-    try:
-        return describe_command(profile, decode_command(profile, role, data))
-    except CodecError:
-        return None
-
-
-def _decode_flat(
-    profile: Profile, role: str, packets: dict[str, Packet], data: bytes, told: Mapping[str, int | float]
-) -> dict[str, object]:
-    """Choose among the flat packets of a role: by the settings told, by prefix, by length, by what the bytes can be."""
-    begun = [p for p in packets.values() if data.startswith(p.prefix) or p.prefix.startswith(data)]
-    if told:
-        begun = [p for p in begun if all(told.get(k, v) == v for k, v in p.when.items())]
-        if not begun:
-            asked = ", ".join(f"{k}={v}" for k, v in told.items())
-            raise CodecError(f"{profile.family} sends nothing on {role} that can be decoded with {asked}")
-    short = [p for p in begun if len(data) < p.size]
-    fitting = [p for p in begun if p.size <= len(data) <= p.wire_size]
-    if len(begun) > 1 and not short:
-        fitting = [p for p in fitting if _plausible(p, data)] or fitting
-    if len(begun) == 1 and short:
-        return _decoded(begun[0], data)
-    if len(fitting) == 1 and not (short and len(begun) > 1):
-        return _decoded(fitting[0], data)
-    if not fitting and not short:
-        sizes = sorted({p.wire_size for p in packets.values()})
-        raise CodecError(
-            f"{len(data)} bytes beginning {data[:4].hex()} are no packet that {profile.family} sends on {role} "
-            f"(its packets have {', '.join(map(str, sizes))} bytes)"
-        )
-    return _candidates(fitting or short, data)
-
-
-def _plausible(packet: Packet, data: bytes) -> bool:
-    """Tell whether the bytes can be this packet: zeros as padding, quaternions of length 1, numbers in range."""
-    if any(data[packet.size :]):
-        return False
-    decoded = decode_fields(packet, data[: packet.size])
-    quaternion = decoded.get("quaternion_wxyz", decoded.get("dq_wxyz"))
-    if isinstance(quaternion, list):
-        parts = [part for part in quaternion if isinstance(part, int | float)]
-        if len(parts) < len(quaternion) or abs(sum(part * part for part in parts) - 1) > 0.01:  # noqa: PLR2004
-            return False
-    return not beyond_limit(packet, decoded) and all(v is not None for v in _flat(decoded))
-
-
-def _flat(decoded: Decoded) -> list[Value]:
-    return [item for value in decoded.values() for item in (value if isinstance(value, list) else [value])]
-
-
-def _decoded(packet: Packet, data: bytes) -> dict[str, object]:
-    decoded: dict[str, object] = {**packet.when}
-    if packet.size_key and len(data) >= packet.size:
-        decoded[packet.size_key] = packet.size
-    values = decode_fields(packet, data[: packet.size])
-    decoded.update(values)
-    if len(data) > packet.size:
-        decoded["padding_bytes"] = len(data) - packet.size
-    if bad := beyond_limit(packet, values):
-        decoded["out_of_range"] = bad
-    return decoded
-
-
-def _candidates(packets: list[Packet], data: bytes) -> dict[str, object]:
-    """Give what every candidate says, then each by itself."""
-    each = [_decoded(packet, data) for packet in packets]
-    common: dict[str, object] = {
-        key: value for key, value in each[0].items() if all(key in other and other[key] == value for other in each)
-    }
-    return {**common, "candidates": [{k: v for k, v in one.items() if k not in common} for one in each]}
-
-
-def encode_packet(profile: Profile, packet: str, values: Mapping[str, object]) -> bytes:
-    """Write a packet, padding included; fields that are not given are 0.
-
-    Args:
-        profile: the family.
-        packet: its name in the profile.
-        values: in the form that ``decode_packet`` gives; of a message ``mid`` and ``reid`` beside its arguments.
-
-    Raises:
-        UsageError: the profile has no such packet.
-        CodecError: values that it cannot hold.
-    """
-    layout = profile.packets.get(packet)
-    if layout is None:
-        raise UsageError(f"{profile.family} has no packet {packet!r}; it has {', '.join(profile.packets)}")
-    if layout.codec == "dot_message":
-        rest = {k: v for k, v in values.items() if k not in ("mid", "reid", "checksum_ok")}
-        return encode_message(str(values.get("mid")), str(values.get("reid")), rest)
-    return encode_fields(layout, values)
-
-
-def reading_value(profile: Profile, name: str, data: bytes) -> int | float | str | None:
-    """Find a reading ("battery", "firmware") in a value that was read or notified.
-
-    Returns:
-        The value (battery: percent), or None when these bytes do not hold it: whoever waits for an answer waits on.
-    """
-    reading = next((r for key, r in profile.readings.items() if key == name), None)
-    if reading is None:
-        return None
-    packet = profile.packets[reading.packet]
-    frames: tuple[bytes, ...] = (data,)
-    if packet.codec == "wit_stream":
-        stream = FrameStream()
-        frames = tuple(frame.data for frame in (*stream.feed(data), *stream.finish()))
-    for frame in frames:
-        if frame.startswith(packet.prefix) and len(frame) >= packet.size:
-            decoded = decode_fields(packet, frame)
-            value = decoded.get(reading.value)
-            if isinstance(value, int | float | str) and reading.value not in beyond_limit(packet, decoded):
-                return value
-    return None

@@ -1,19 +1,21 @@
 """Messages of Movella DOT."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gonio.drivers.dot_message import MESSAGES, MIDS, decode_message, encode_message
 from gonio.drivers.errors import CodecError
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=170))
 def test_anything_decodes_to_something(data: bytes) -> None:
     decoded = decode_message(data)
     assert "checksum_ok" in decoded or decoded["truncated"] is True
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=20), st.sampled_from(sorted(MIDS)))
 def test_what_a_message_says_makes_the_same_message(body: bytes, mid: int) -> None:
     data = bytes([mid, len(body)]) + body

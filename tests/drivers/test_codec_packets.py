@@ -79,7 +79,7 @@ def _close(field: PacketField, read: Any, written: Any) -> bool:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("packet", FLAT)
-@settings(max_examples=30)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_every_packet_is_read_as_it_was_written(packet: Packet, data: st.DataObject) -> None:
     fields = [field for field in packet.fields if not field.steps]
@@ -96,7 +96,7 @@ def test_every_packet_is_read_as_it_was_written(packet: Packet, data: st.DataObj
 
 
 @pytest.mark.parametrize(("profile", "name"), COMMANDS)
-@settings(max_examples=30)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_every_command_is_read_as_it_was_written(profile: Profile, name: str, data: st.DataObject) -> None:
     command = profile.commands[name]
@@ -120,7 +120,7 @@ def test_every_command_is_read_as_it_was_written(profile: Profile, name: str, da
     ("profile", "role"),
     [pytest.param(p, r, id=f"{p.family}-{r}") for p in builtin_profiles() for r in p.characteristics],
 )
-@settings(max_examples=60)
+@settings(max_examples=30, deadline=None)
 @given(data=st.binary(max_size=170), mode=st.none() | st.sampled_from([2, 5, 6, 16, 20, 21, 26]))
 def test_arbitrary_bytes_raise_nothing_but_the_codecs_own_error(
     profile: Profile, role: str, data: bytes, mode: int | None

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ from gonio.firmware_profiles import Profile, ProfileError, builtin_profiles, get
 FOLDER = Path(__file__).parents[2] / "gonio" / "firmware_profiles"
 
 
-def _content(family: str = "movella_dot") -> dict[str, Any]:
+@cache
+def _parsed(family: str) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load((FOLDER / f"{family}.yaml").read_text(encoding="utf-8"))
     return content
+
+
+def _content(family: str = "movella_dot") -> dict[str, Any]:
+    return copy.deepcopy(_parsed(family))
 
 
 def _load(tmp_path: Path, content: object) -> Profile:
@@ -234,7 +240,7 @@ def test_a_wrong_profile_is_refused_with_file_and_place(
 
 
 def test_fields_that_mean_to_share_bytes_may() -> None:
-    content = copy.deepcopy(_content("witmotion_ble5"))
+    content = _content("witmotion_ble5")
     motion = content["packets"]["motion"]["fields"]
     assert [field.get("union", False) for field in motion] == [False, True, True, True]
 
