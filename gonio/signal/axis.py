@@ -20,6 +20,7 @@ Blocks
     Statistics are cut by sample index, never by chunk; blocks without motion are left out; old blocks make room.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -36,6 +37,15 @@ _SMOOTH_S: Final = 0.08
 #: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
 _ARM_RIDGE: Final = 0.02
 
+#: Mean squared acceleration per metre of lever arm, (1/s²)², from which an arm is believed: 0.1 m then shows as 0.05
+#: m/s², which is above a good sensor's noise and what is left of its bias.
+_ARM_STRENGTH: Final = 0.25
+#: Disagreement below which blocks tell nothing: sensor noise and what the model leaves out, (m/s²)².
+_FORCE_FLOOR: Final = 1e-3
+
+#: How much the joint's acceleration counts in a block's heading against the rotation.
+_FORCE_SHARE: Final = 0.3
+_ROUNDS: Final = 8
 _STEPS: Final = 120
 _DELTAS: Final = np.arange(_STEPS) * (2.0 * np.pi / _STEPS)
 #: (steps, 3): 1, cos delta, sin delta.
@@ -68,12 +78,11 @@ class Axes:
     Attributes:
         thigh: (3,) unit axis in the thigh sensor's frame.
         shank: (3,) the same axis in the shank sensor's frame.
-        thigh_arm: (3,) from the thigh's sensor to the joint, m, thigh sensor's frame.
-        shank_arm: (3,) from the shank's sensor to the joint, m, shank sensor's frame.
+        thigh_arm: (3,) from the thigh's sensor to the joint, m, thigh sensor's frame; NaN where the thigh turned too
+            little to show it.
+        shank_arm: (3,) the same for the shank.
         hinge: share of the knee's rotation that the axis explains, 0 to 1.
         rotation: knee rotation seen about the axis, mean squared, (rad/s)²: the excitation.
-        sign_margin: log of the residual of the wrong sign over that of the right one, weighted by blocks: at 0
-            nothing is known.
         blocks: number of blocks that the fit rests on.
     """
 
@@ -83,7 +92,6 @@ class Axes:
     shank_arm: FloatArray
     hinge: float
     rotation: float
-    sign_margin: float
     blocks: int
 
 
@@ -120,6 +128,14 @@ def _parts(rot: FloatArray, own: FloatArray, other: FloatArray, turn: float) -> 
     return np.stack([own - back[0], -back[1], -back[2]])
 
 
+def _without_trend(columns: FloatArray) -> FloatArray:
+    """Take mean, slope and bow out of (n, 2, m): what a filter's slow tilt errors leak of gravity."""
+    t = np.linspace(-1.0, 1.0, len(columns))
+    basis, _ = np.linalg.qr(np.stack([np.ones_like(t), t, t * t], axis=1))
+    flat = columns.reshape(len(columns), -1)
+    return np.asarray((flat - basis @ (basis.T @ flat)).reshape(columns.shape))
+
+
 def block_sums(
     quats: tuple[FloatArray, FloatArray],
     acc: tuple[FloatArray, FloatArray],
@@ -154,7 +170,7 @@ def block_sums(
     columns[:, 0, 6:9], columns[:, 1, 6:9] = -far[:, 1], far[:, 0]
     columns[:, :, 9], columns[:, :, 10] = felt
     columns[:, 0, 11], columns[:, 1, 11] = -felt[1][:, 1], felt[1][:, 0]
-    rows = columns.reshape(-1, 12)
+    rows = _without_trend(columns).reshape(-1, 12)
     energy = max(float(np.mean(np.sum(w * w, axis=1))) for w in turning)
     return BlockSums(sums[0], sums[1], turn, rows.T @ rows / n, energy)
 
@@ -169,18 +185,39 @@ class _Stack:
     force: FloatArray  # (w, 12, 12)
 
 
-def _headings(s: _Stack, j1: FloatArray, j2: FloatArray) -> FloatArray:
-    """Give each block's heading (w,) in rad: least rotation beside the axes, within 60° of where the axes agree."""
+def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None) -> FloatArray:
+    """Give each block's heading (w,) in rad, within 60° of where the axes agree.
+
+    The likeliest, for unknown noise: least rotation beside the axes, and (with ``arms``) least disagreement about the
+    joint's acceleration, which alone tells the heading when one segment hardly turns.
+    """
     agree = np.einsum("i,wkij,j->wk", j1, s.turn, j2)
     first = np.arctan2(agree[:, 2], agree[:, 1])
     beside = np.zeros((len(first), 3, 3))
     for sums, j in ((s.thigh, j1), (s.shank, j2)):
         beside += np.einsum("wabii->wab", sums) - np.einsum("i,wabij,j->wab", j, sums, j)
-    cost = np.einsum("da,wab,db->wd", _TRIG, beside, _TRIG)
+    turning = np.einsum("waaii->w", s.thigh)[:, None]
+    cost = np.log(np.einsum("da,wab,db->wd", _TRIG, beside, _TRIG) + 0.01 * turning + 1e-3)
+    if arms is not None:
+        cost += _FORCE_SHARE * np.log(
+            np.einsum("da,wab,db->wd", _TRIG, _disagreement(s.force, arms), _TRIG) + _FORCE_FLOOR
+        )
     away = np.abs((_DELTAS[None, :] - first[:, None] + np.pi) % (2 * np.pi) - np.pi)
     cost[away > np.pi / 3] = np.inf
     best: FloatArray = _DELTAS[np.argmin(cost, axis=1)]
     return best
+
+
+def _disagreement(force: FloatArray, arms: FloatArray) -> FloatArray:
+    """Give the unexplained joint acceleration of blocks (w, 3, 3) as a form in (1, cos delta, sin delta)."""
+    parts = np.zeros((12, 3))
+    parts[0:3, 0] = -arms[:3]
+    parts[9, 0] = 1.0
+    parts[3:6, 1] = arms[3:]
+    parts[10, 1] = -1.0
+    parts[6:9, 2] = arms[3:]
+    parts[11, 2] = -1.0
+    return np.einsum("ia,wij,jb->wab", parts, force, parts)
 
 
 def _principal(sums: FloatArray, trig: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -208,21 +245,15 @@ class _Hypothesis:
     rotation: float
 
 
-def _settle(s: _Stack, start: int, delta: float) -> _Hypothesis:
-    """Fit axes and headings from one block's heading on, turn by turn."""
-    trig = np.array([[1.0, np.cos(delta), np.sin(delta)]])
-    one = np.ones(1)
-    j1, _, _ = _principal(s.thigh[start : start + 1], trig, one)
-    j2, _, _ = _principal(s.shank[start : start + 1], trig, one)
-    turn = np.einsum("a,aij->ij", trig[0], s.turn[start])
-    if j1 @ turn @ j2 < 0:
-        j2 = -j2
+def _settle(s: _Stack, j1: FloatArray, j2: FloatArray) -> _Hypothesis:
+    """Fit axes, headings and lever arms from a first guess of the axes on, turn by turn."""
     weight = np.ones(len(s.thigh))
-    deltas = np.zeros(len(s.thigh))
+    arms = np.zeros(6)
+    deltas, residual = np.zeros(len(s.thigh)), np.zeros(len(s.thigh))
     values = np.zeros(3)
     rotation = 0.0
-    for _ in range(6):
-        deltas = _headings(s, j1, j2)
+    for turn in range(_ROUNDS):
+        deltas = _headings(s, j1, j2, arms if turn else None)
         trig = np.stack([np.ones(len(deltas)), np.cos(deltas), np.sin(deltas)], axis=1)
         new1, values, each = _principal(s.thigh, trig, weight)
         new2, _, each2 = _principal(s.shank, trig, weight)
@@ -230,7 +261,10 @@ def _settle(s: _Stack, start: int, delta: float) -> _Hypothesis:
         j2 = new2 if new2 @ j2 > 0 else -new2
         weight = _weights(each, j1) + _weights(each2, j2)
         rotation = float(np.max(np.einsum("i,wij,j->w", j1, each, j1)))
-    arms, residual = _joint_acceleration(s.force, deltas)
+        arms, residual = _joint_acceleration(s.force, deltas)
+    for part in (slice(0, 3), slice(3, 6)):  # the joint's place in the sagittal plane needs two strong directions
+        if np.linalg.eigvalsh(np.mean(s.force[:, part, part], axis=0))[1] < _ARM_STRENGTH:
+            arms[part] = math.nan
     return _Hypothesis(j1, j2, deltas, arms, residual, float(values[2] / values.sum()), rotation)
 
 
@@ -253,10 +287,13 @@ def _joint_acceleration(force: FloatArray, deltas: FloatArray) -> tuple[FloatArr
     return arms, np.einsum("a,wab,b->w", line, each, line)
 
 
-def fit_axes(blocks: Sequence[BlockSums]) -> Axes | None:
-    """Find the axis and its sign from blocks of motion; None when there is no block."""
-    if not blocks:
-        return None
+def fit_axes(blocks: Sequence[BlockSums]) -> tuple[Axes, Axes, float]:
+    """Find the axis from blocks of motion (one at least), for both relative signs.
+
+    Returns:
+        The two hypotheses, and the vote of the joint's acceleration: the log of the second's unexplained part over
+        the first's, summed over the blocks; positive for the first.
+    """
     s = _Stack(
         np.stack([b.thigh for b in blocks]),
         np.stack([b.shank for b in blocks]),
@@ -267,21 +304,21 @@ def fit_axes(blocks: Sequence[BlockSums]) -> Axes | None:
     values = np.linalg.eigvalsh(each)
     beside = values[:, :, 0] + values[:, :, 1]
     start = int(np.argmax(np.max(values[:, :, 2] / (beside + 1e-3), axis=1)))
-    first = int(np.argmin(beside[start]))
-    around = (first + _STEPS // 2 + np.arange(-_STEPS // 6, _STEPS // 6 + 1)) % _STEPS
-    second = int(around[np.argmin(beside[start][around])])
-    one, other = (_settle(s, start, float(_DELTAS[k])) for k in (first, second))
-    noise = 2e-3
-    votes = np.log((other.residual + noise) / (one.residual + noise))
-    margin = float(votes.sum())
-    best = one if margin >= 0 else other
+    first = _TRIG[int(np.argmin(beside[start]))][None]
+    j1, _, _ = _principal(s.thigh[start : start + 1], first, np.ones(1))
+    j2, _, _ = _principal(s.shank[start : start + 1], first, np.ones(1))
+    one, other = _settle(s, j1, j2), _settle(s, j1, -j2)
+    votes = np.log((other.residual + _FORCE_FLOOR) / (one.residual + _FORCE_FLOOR))
+    return _axes(one, len(blocks)), _axes(other, len(blocks)), float(votes.sum())
+
+
+def _axes(h: _Hypothesis, blocks: int) -> Axes:
     return Axes(
-        thigh=best.j1,
-        shank=best.j2,
-        thigh_arm=-best.arms[:3],
-        shank_arm=-best.arms[3:],
-        hinge=best.hinge,
-        rotation=best.rotation,
-        sign_margin=abs(margin),
-        blocks=len(blocks),
+        thigh=h.j1,
+        shank=h.j2,
+        thigh_arm=-h.arms[:3],
+        shank_arm=-h.arms[3:],
+        hinge=h.hinge,
+        rotation=h.rotation,
+        blocks=blocks,
     )

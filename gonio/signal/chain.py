@@ -21,6 +21,7 @@ from gonio.signal.exercises import RULES
 from gonio.signal.knee import KneeFrame, KneeTracker
 from gonio.signal.orient import AttitudeFilter
 from gonio.signal.reps import Sample
+from gonio.signal.sign import sign_vote
 from gonio.signal.zero import Postures, Zeroed
 
 Output: TypeAlias = KneeAngleChunk | RepEvent
@@ -118,7 +119,7 @@ class KneeChain:
         self._postures = Postures(rate_hz)
         self._shake = _Shake(rate_hz)
         self._counting = Counting(exercise, rate_hz)
-        self._way = RULES[exercise].moves if exercise in RULES else None
+        self._rule = RULES.get(exercise) if exercise is not None else None
         self._curve = Curve()
         self._calibrated_at: float | None = None
         self._samples = 0
@@ -264,15 +265,17 @@ class KneeChain:
             return
         power = 1 << (self._seen_blocks.bit_length() - 1)
         self._next_fit = self._seen_blocks + max(1, power // 2)
-        axes = fit_axes(self._sums)
-        if axes is not None and _trusted(axes):
+        one, other, acceleration = fit_axes(self._sums)
+        vote = sign_vote(one, other, acceleration, self._postures, self._rule)
+        axes = one if vote >= 0 else other
+        if _trusted(axes, abs(vote)):
             self._axes = axes
 
     def _ground(self) -> KneeFrame | None:
         """Give sense and zero for the axis; None while they, or the axis, are not known or nothing changed."""
         if self._axes is None:
             return None
-        zeroed = self._postures.zero(self._axes, self._way)
+        zeroed = self._postures.zero(self._axes, self._rule)
         if zeroed is None or zeroed.sense < _MIN_SENSE:
             return None
         self._zeroed = zeroed
@@ -294,7 +297,7 @@ class KneeChain:
         counting = self._counting
         reps = counting.reps
         step_s, curve = self._curve.points()
-        measured = [r for r in reps if r.measured and r.peak_flexion == r.peak_flexion]
+        measured = [r for r in reps if r.measured and not math.isnan(r.peak_flexion)]
         if measured:
             most, least = max(r.peak_flexion for r in measured), min(r.min_flexion for r in measured)
         else:
@@ -333,9 +336,9 @@ def _norm(v: FloatArray) -> FloatArray:
     return np.sqrt(v[:, 0] * v[:, 0] + v[:, 1] * v[:, 1] + v[:, 2] * v[:, 2])
 
 
-def _trusted(axes: Axes) -> bool:
+def _trusted(axes: Axes, sign: float) -> bool:
     return (
         axes.hinge >= _MIN_HINGE
         and axes.rotation >= _MIN_ROTATION
-        and axes.sign_margin >= max(_MIN_SIGN, _MIN_SIGN_A_BLOCK * axes.blocks)
+        and sign >= max(_MIN_SIGN, _MIN_SIGN_A_BLOCK * axes.blocks)
     )

@@ -13,6 +13,9 @@ from gonio.signal.reps import RepCounter, Sample
 _FOLLOW_S: Final = 1.5  # time constant with which the tilt's rest follows a leg that lies still
 _QUIET_S: Final = 0.5  # rest before the repetition that an undeclared session is named after
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
+#: A leg that is tilted by more than any raise and lies still has changed its posture: that is its rest now.
+_MOVED, _MOVED_S, _LYING_RAD_S = math.radians(62.0), 0.4, 0.2
+_PATIENCE_S: Final = 20.0  # as has one that stays away for longer than a hold
 _NEAR: Final = math.radians(4.0)
 MAX_WAITING: Final = 500  # lifts kept until the session shows that they are what was done
 MIN_LIFTS: Final = 2
@@ -27,18 +30,20 @@ class _Tilt:
     def __init__(self, rate_hz: float) -> None:
         self._share = 1.0 - math.exp(-1.0 / (_FOLLOW_S * rate_hz))
         self._rest: tuple[list[float], list[float]] | None = None
-        self._since = 0
-        self._patience = round(20.0 * rate_hz)
+        self._since = self._lain = 0
+        self._patience = round(_PATIENCE_S * rate_hz)
+        self._moved = round(_MOVED_S * rate_hz)
 
-    def step(self, up1: list[float], up2: list[float]) -> float:
+    def step(self, up1: list[float], up2: list[float], speed: float) -> float:
         if self._rest is None:
             self._rest = (list(up1), list(up2))
         one, two = (_angle(r, u) for r, u in zip(self._rest, (up1, up2), strict=True))
         tilt = max(one, two)
         self._since = 0 if tilt < _NEAR else self._since + 1
-        if self._since > self._patience:
+        self._lain = self._lain + 1 if tilt > _MOVED and speed < _LYING_RAD_S else 0
+        if self._since > self._patience or self._lain > self._moved:
             self._rest = (list(up1), list(up2))
-            self._since = 0
+            self._since = self._lain = 0
             return 0.0
         if tilt < _NEAR:
             for rest, up in zip(self._rest, (up1, up2), strict=True):
@@ -97,7 +102,9 @@ class Counting:
 
     def step(self, sample: Sample, *, replay: bool = False) -> list[RepEvent]:
         """Take one sample and give what is complete; in a replay only the knee's counters listen."""
-        tilt = self._tilt.step(sample.up1, sample.up2) if self._tilt is not None and not replay else math.nan
+        tilt = (
+            self._tilt.step(sample.up1, sample.up2, sample.speed) if self._tilt is not None and not replay else math.nan
+        )
         found = []
         for counter in self._counters:
             if counter.signal == "knee":

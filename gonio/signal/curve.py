@@ -20,9 +20,9 @@ class Curve:
     def feed(self, t_s: list[float], flexion: list[float]) -> None:
         """Take consecutive samples: s, and rad or NaN where the angle is not ok."""
         for t, angle in zip(t_s, flexion, strict=True):
-            if self._start != self._start:
+            if math.isnan(self._start):
                 self._start = t
-            if angle == angle:
+            if not math.isnan(angle):
                 self._low, self._high = min(self._low, angle), max(self._high, angle)
             while t - self._start >= len(self._points) * self._step - 1e-6:
                 self._points.append(angle)

@@ -23,6 +23,7 @@ class ExerciseRule:
         signal: what is counted.
         moves: which way a repetition goes from its rest.
         smallest: least excursion of a repetition, degrees.
+        closed: True where the foot keeps to floor or couch, so that thigh and shank turn against each other.
         faint: True where the motion is so small that a count is of low confidence.
     """
 
@@ -30,6 +31,7 @@ class ExerciseRule:
     signal: RepSignal
     moves: Way
     smallest: float
+    closed: bool = False
     faint: bool = False
 
 
@@ -37,17 +39,17 @@ RULES: Final[dict[str, ExerciseRule]] = {
     rule.name: rule
     for rule in (
         ExerciseRule("quad-set", "knee", "extends", 3.0, faint=True),
-        ExerciseRule("heel-slide", "knee", "flexes", 12.0),
+        ExerciseRule("heel-slide", "knee", "flexes", 12.0, closed=True),
         ExerciseRule("straight-leg-raise", "thigh", "lifts", 2.5),
         ExerciseRule("straight-leg-raise-side", "thigh", "lifts", 2.5),
         ExerciseRule("straight-leg-raise-prone", "thigh", "lifts", 2.5),
         ExerciseRule("short-arc-quad", "knee", "extends", 8.0),
         ExerciseRule("long-arc-quad", "knee", "extends", 12.0),
-        ExerciseRule("terminal-knee-extension", "knee", "extends", 8.0),
-        ExerciseRule("sit-to-stand", "knee", "extends", 25.0),
-        ExerciseRule("mini-squat", "knee", "flexes", 18.0),
-        ExerciseRule("step-up", "knee", "extends", 15.0),
-        ExerciseRule("lunge", "knee", "flexes", 20.0),
+        ExerciseRule("terminal-knee-extension", "knee", "extends", 8.0, closed=True),
+        ExerciseRule("sit-to-stand", "knee", "extends", 25.0, closed=True),
+        ExerciseRule("mini-squat", "knee", "flexes", 18.0, closed=True),
+        ExerciseRule("step-up", "knee", "extends", 15.0, closed=True),
+        ExerciseRule("lunge", "knee", "flexes", 20.0, closed=True),
         ExerciseRule("bridge", "thigh", "lifts", 5.0),
         ExerciseRule("hamstring-curl", "knee", "flexes", 15.0),
     )

@@ -21,7 +21,7 @@ def guess(rule: ExerciseRule, rest: Pose, far: Pose) -> tuple[str, bool]:
         rest: flexion and thigh's inclination at rest, rad.
         far: the same at the far end.
     """
-    if any(value != value for value in (*rest, *far)):
+    if any(map(math.isnan, (*rest, *far))):
         return ("mini-squat" if rule.moves == "flexes" else "long-arc-quad"), False
     knee0, thigh0 = (round(math.degrees(v)) for v in rest)
     knee1, thigh1 = (round(math.degrees(v)) for v in far)

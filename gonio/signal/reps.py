@@ -43,6 +43,8 @@ WALK_SHAKE: Final = 0.66
 _BRISK_S, _BRISK_SHAKE = 1.6, 0.5
 #: A single gentle step shakes little, but it ends with the thigh ahead of where it began (share of the flexion).
 _STEP_S, _STEP_SHARE = 1.2, 0.12
+#: A repetition ends in the posture it began in: the thigh is back within 40° (lying down from standing is 90°).
+_SAME_POSTURE: Final = math.cos(math.radians(40.0))
 _QUIET_RAD_S: Final = 0.3  # slower is rest
 
 
@@ -82,8 +84,13 @@ class _Excursion:
     thigh: list[float] = field(default_factory=list)
     shake: float = 0.0
     measured: bool = True
+    first_up: list[float] = field(default_factory=list)
+    last_up: list[float] = field(default_factory=list)
 
     def add(self, sample: Sample, x: float) -> None:
+        if not self.t:
+            self.first_up = sample.up1
+        self.last_up = sample.up1
         self.t.append(sample.t)
         self.x.append(x)
         self.flexion.append(sample.flexion)
@@ -144,20 +151,19 @@ class RepCounter:
     def step(self, sample: Sample, value: float) -> RepEvent | None:
         """Take one sample and the value, rad, of the signal that is counted (NaN: not known)."""
         x = self._sign * value
-        if x != x:
+        if math.isnan(x):
             self.restart()
             return None
-        if self._base != self._base:
+        if math.isnan(self._base):
             self._base = x
         if not self._out:
             self._at_rest(sample, x)
             return None
         run = self._run
         run.add(sample, x)
-        if x > self._peak:
-            self._peak = x
+        self._peak = max(self._peak, x)
         rom = self._peak - self._base
-        if self._done_at == self._done_at:
+        if not math.isnan(self._done_at):
             return self._returning(sample.t, x, rom)
         if x <= self._base + _DONE_SHARE * rom:
             self._done_at, self._low = sample.t, x
@@ -192,6 +198,8 @@ class RepCounter:
         if not (back or turned or t - self._done_at > _RETURN_S):
             return None
         run, base, peak = self._run, self._base, self._peak
+        if self.signal == "knee":  # the rests on both sides belong to it
+            run.flexion += [self._sign * base, self._sign * self._low]
         self._base = self._low
         self.quiet_s, self._quiet = self._quiet * self._dt, 0
         self._rest(_Excursion())
@@ -203,6 +211,8 @@ class RepCounter:
         shake = run.shake / len(run.t)
         if duration < _SHORTEST_S or shake > WALK_SHAKE or (duration < _BRISK_S and shake > _BRISK_SHAKE):
             return None
+        if sum(a * b for a, b in zip(run.first_up, run.last_up, strict=True)) < _SAME_POSTURE:
+            return None
         stepped = run.thigh[-1] - run.thigh[0]
         if self.signal == "knee" and duration < _STEP_S and stepped > _STEP_SHARE * rom:
             return None
@@ -213,7 +223,7 @@ class RepCounter:
         self.rest_pose, self.far_pose = (run.flexion[0], run.thigh[0]), (run.flexion[top], run.thigh[top])
         t = np.array(run.t)
         weight = np.maximum(np.array(run.x) - (peak - _TOP_SHARE * rom), 0.0)
-        known = all(f == f for f in run.flexion)
+        known = not any(map(math.isnan, run.flexion))
         return RepEvent(
             start_s=run.t[0],
             peak_s=run.t[0] + float(np.sum((t - t[0]) * weight) / np.sum(weight)),

@@ -21,12 +21,12 @@ import numpy as np
 
 from gonio.signal.axis import Axes
 from gonio.signal.consts import BoolArray, FloatArray
-from gonio.signal.exercises import Way
+from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame, inclination, wrap
 
 #: Flexion that a knee is taken to have in relaxed standing, rad: people stand with soft knees, not with straight
 #: ones. Healthy adults in static trials stand between 0 and 10°; the one optical reference at hand stands at 10.
-STANDING_FLEXION: Final = math.radians(8.0)
+STANDING_FLEXION: Final = math.radians(7.0)
 #: Flexion at the straightest of a session with standing and walking, rad: in gait a healthy knee comes to about 5°, in
 #: terminal stance and at initial contact (Perry and Burnfield, Gait Analysis, 2nd ed., chapter 6). The two assumptions
 #: are about equally uncertain (some 3°), so the zero lies half-way between what they say.
@@ -41,6 +41,7 @@ _STILL_BINS: Final = 4  # so long still before it is a posture
 _MIN_STANDING_BINS: Final = 3
 _UPRIGHT: Final = math.cos(math.radians(38.0))
 _MIN_ARM_M: Final = 0.06  # shorter: the motion did not show where the joint is
+_SAME_THIGH: Final = math.cos(math.radians(30.0))
 _MIN_RANGE: Final = math.radians(18.0)
 
 
@@ -110,18 +111,29 @@ class Postures:
     def __len__(self) -> int:
         return self._size
 
-    def zero(self, axes: Axes, way: Way | None) -> Zeroed | None:
-        """Find sense and zero for an axis; None when nothing was seen. ``way``: how the declared exercise moves."""
+    def _bends(self, axes: Axes) -> FloatArray:
+        """Give the difference of the inclinations (n,) in rad, without a jump within the range seen."""
+        up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
+        bend = wrap(inclination(up2, axes.shank) - inclination(up1, axes.thigh))
+        return np.asarray(np.unwrap(bend))
+
+    def span(self, axes: Axes) -> float:
+        """Give how far the knee would have bent with an axis, rad; 0 when nothing was seen."""
+        if self._size == 0:
+            return 0.0
+        low, high = np.percentile(self._bends(axes), (1.0, 99.0))
+        return float(high - low)
+
+    def zero(self, axes: Axes, rule: ExerciseRule | None) -> Zeroed | None:
+        """Find sense and zero for an axis; None when nothing was seen. ``rule``: the declared exercise."""
         if self._size == 0:
             return None
         up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
         still = self._still[: self._size]
-        bend = wrap(inclination(up2, axes.shank) - inclination(up1, axes.thigh))
-        middle = math.atan2(float(np.mean(np.sin(bend))), float(np.mean(np.cos(bend))))
-        bend = middle + wrap(bend - middle)  # no jump within the range seen
+        bend = self._bends(axes)
         low, high = np.percentile(bend, (2.0, 98.0))
         standing = _standing(up1, up2, still, axes)
-        sense = _sense(bend, still, standing, _lever_straight(axes), way)
+        sense = _sense(bend, up1, still, standing, _lever_straight(axes), rule)
         flip = -1.0 if sense < 0 else 1.0
         thigh, shank = flip * axes.thigh, flip * axes.shank
         source = "standing" if np.count_nonzero(standing) >= _MIN_STANDING_BINS else "range"
@@ -147,37 +159,43 @@ class Postures:
 def _standing(up1: FloatArray, up2: FloatArray, still: BoolArray, axes: Axes) -> BoolArray:
     """Which postures (n,) are quiet standing: both segments upright by their lever arms."""
     arm1, arm2 = np.linalg.norm(axes.thigh_arm), np.linalg.norm(axes.shank_arm)
-    if min(arm1, arm2) < _MIN_ARM_M:
+    if not arm1 >= _MIN_ARM_M:
         return np.zeros(len(still), dtype=np.bool_)
-    thigh = up1 @ (-axes.thigh_arm / arm1)  # the joint is below the thigh's sensor
-    shank = up2 @ (axes.shank_arm / arm2)  # and above the shank's
-    return np.asarray(still & (thigh > _UPRIGHT) & (shank > _UPRIGHT))
+    standing = still & (up1 @ (-axes.thigh_arm / arm1) > _UPRIGHT)  # the joint is below the thigh's sensor
+    if arm2 >= _MIN_ARM_M:
+        standing &= up2 @ (axes.shank_arm / arm2) > _UPRIGHT  # and above the shank's
+    return np.asarray(standing)
 
 
 def _lever_straight(axes: Axes) -> float:
     """Difference of the inclinations when the lever arms are in line, rad; NaN when they are not known."""
-    if min(np.linalg.norm(axes.thigh_arm), np.linalg.norm(axes.shank_arm)) < _MIN_ARM_M:
+    if not (np.linalg.norm(axes.thigh_arm) >= _MIN_ARM_M and np.linalg.norm(axes.shank_arm) >= _MIN_ARM_M):
         return math.nan
     one = inclination(-axes.thigh_arm[None], axes.thigh)[0]
     two = inclination(axes.shank_arm[None], axes.shank)[0]
     return float(two - one)
 
 
-def _sense(bend: FloatArray, still: BoolArray, standing: BoolArray, lever: float, way: Way | None) -> float:
+def _sense(
+    bend: FloatArray, thigh: FloatArray, still: BoolArray, standing: BoolArray, lever: float, rule: ExerciseRule | None
+) -> float:
     """Weigh the grounds for flexion being where ``bend`` (n,) grows: positive for, negative against."""
     low, high = (float(v) for v in np.percentile(bend, (3.0, 97.0)))
     span = high - low
     if span < _MIN_RANGE:
         return 0.0
     score = 0.0
+    if not math.isnan(lever):
+        off = float(wrap(np.array([0.5 * (low + high) - lever]))[0])
+        score += max(-1.5, min(1.5, off / math.radians(15.0)))
     if np.count_nonzero(standing) >= _MIN_STANDING_BINS:
         stood = float(np.median(bend[standing]))
         score += 3.0 * ((high - stood) - (stood - low)) / span
-    if lever == lever:
-        off = float(wrap(np.array([0.5 * (low + high) - lever]))[0])
-        score += max(-1.5, min(1.5, off / math.radians(15.0)))
-    if way is not None and way != "lifts":
-        first = float(np.median(bend[still][:10])) if still.any() else float(bend[0])
-        place = (2.0 * first - high - low) / span  # -1 at the low end, 1 at the high end
-        score += 1.5 * max(-1.0, min(1.0, place if way == "extends" else -place))
+    elif rule is not None and rule.moves == "flexes" and still.any():
+        score += 1.5 * (high + low - 2.0 * float(np.median(bend[still][:10]))) / span
+    elif rule is not None and rule.moves == "extends" and not rule.closed:
+        usual = np.median(thigh, axis=0)
+        hanging = still & (thigh @ (usual / np.linalg.norm(usual)) > _SAME_THIGH)  # not the standing that went before
+        if hanging.any():
+            score += 1.5 * (2.0 * float(np.median(bend[hanging][:10])) - high - low) / span
     return score
