@@ -85,7 +85,7 @@ def test_a_perfect_sensor_shows_the_truth() -> None:
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**63), cuts=st.lists(st.integers(0, 300), max_size=10), backwards=st.booleans())
 def test_same_in_whatever_pieces_and_order(seed: int, cuts: list[int], *, backwards: bool) -> None:
-    t_s = np.arange(300) * 7.3  # over more than one stretch of knots
+    t_s: FloatArray = np.arange(300, dtype=np.float64) * 7.3  # over more than one stretch of knots
     whole = np.hstack(ImuErrors(seed, rate_hz=60.0).around(still)(t_s))
     feed = ImuErrors(seed, rate_hz=60.0).around(still)
     edges = [0, *sorted(cuts), 300]

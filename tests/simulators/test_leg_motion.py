@@ -3,8 +3,6 @@
 import itertools
 from typing import TYPE_CHECKING
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
