@@ -155,7 +155,12 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:  # noqa: 
     from gonio.gateway.store import KitStore  # noqa: PLC0415 - keeps `gonio --help` fast
 
     with KitStore.peek(_settings(data_dir=data_dir).data_dir) as store:
-        counts, refused, pairing, unfinished = store.counts(), store.rejected(), store.pairing(), store.open_sessions()
+        counts, refused, pairing, unfinished = (
+            store.counts(),
+            store.rejected(),
+            store.pairing(),
+            store.open_session_ids(),
+        )
         _say(f"kit {store.kit_id}, outbox {store.outbox_id}")
         _say(f"records: {counts.pending} wait for the clinic, {counts.acknowledged} acknowledged")
         for one in refused:

@@ -46,10 +46,12 @@ class Kit:
         settings: what it was set to.
         store: its durable state, once entered.
         uplink: its way to the clinic, once entered.
+        recovered: the sessions that had been cut off and were closed on entering.
     """
 
     store: KitStore
     uplink: Uplink
+    recovered: Sequence[Envelope]
 
     def __init__(
         self,
@@ -95,8 +97,6 @@ class Kit:
         try:
             self.store = self._stack.enter_context(await asyncio.to_thread(KitStore.open, self.settings.data_dir))
             self.recovered = await asyncio.to_thread(recover, self.store)
-            for envelope in self.recovered:
-                log.warning("session %s had been cut off; it is closed as interrupted", envelope.record_id)
             self._keeper = RecordKeeper(self.store)
             self.uplink = Uplink(
                 self.store,
@@ -124,7 +124,7 @@ class Kit:
             task.cancel()
         await self._keeper.retry()
         if self._keeper.held:
-            log.error("%d records are lost with this process: %s", self._keeper.held, self._keeper.trouble)
+            log.error("of %d sessions only what the journal holds is left: %s", self._keeper.held, self._keeper.trouble)
         try:
             if isinstance(error, asyncio.CancelledError):
                 await self._stack.__aexit__(kind, error, traceback)

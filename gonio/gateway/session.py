@@ -318,13 +318,20 @@ class SessionRunner:
 def recover(store: KitStore) -> list[Envelope]:
     """Close every session that a crash or a power cut left in the journal, and queue it as interrupted.
 
-    Raises:
-        StoreWriteError: the disk did not take one; it stays in the journal, nothing is lost.
+    What cannot be closed (the disk is full, an entry cannot be read) stays in the journal, is told in the log, and
+    keeps neither the others nor the kit from going on.
     """
-    return [
-        store.commit(_draft(one.record_id, one.capture, close_interrupted(one)), closes=one.record_id)
-        for one in store.open_sessions()
-    ]
+    closed = []
+    for record_id in store.open_session_ids():
+        try:
+            one = store.open_session(record_id)
+            draft = _draft(one.record_id, one.capture, close_interrupted(one))
+            closed.append(store.commit(draft, closes=record_id))
+        except (StoreWriteError, ValueError) as error:
+            log.error("session %s was cut off and stays in the journal: %s", record_id, error)  # noqa: TRY400 - foreseen
+        else:
+            log.warning("session %s had been cut off; it is closed as interrupted", record_id)
+    return closed
 
 
 def _draft(record_id: uuid.UUID, capture: Capture, summary: SessionSummary) -> Draft:

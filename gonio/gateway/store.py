@@ -181,13 +181,28 @@ class KitStore:
                 points = json.dumps(session.curve, separators=(",", ":"))
                 db.execute("INSERT INTO open_curve VALUES (?, ?, ?)", (key, first_point, points))
 
-    def open_sessions(self) -> list[OpenSession]:
-        """Give every session in the journal, with all that is known of it, oldest first."""
+    def open_session_ids(self) -> list[uuid.UUID]:
+        """Name the sessions in the journal, oldest first."""
         with self._reading() as db:
-            rows = db.execute(
-                "SELECT record_id, boot_id, monotonic_ns, captured_at, clock, head FROM open_session ORDER BY record_id"
-            ).fetchall()
-            return [_open_session(db, row) for row in rows]
+            rows = db.execute("SELECT record_id FROM open_session ORDER BY record_id").fetchall()
+        return [uuid.UUID(row[0]) for row in rows]
+
+    def open_session(self, record_id: uuid.UUID) -> OpenSession:
+        """Give all that the journal knows of a session.
+
+        Raises:
+            KeyError: it is not in the journal.
+            ValueError: what is there cannot be read (pydantic's ValidationError).
+        """
+        with self._reading() as db:
+            row = db.execute(
+                "SELECT record_id, boot_id, monotonic_ns, captured_at, clock, head FROM open_session "
+                "WHERE record_id = ?",
+                (str(record_id),),
+            ).fetchone()
+            if row is None:
+                raise KeyError(record_id)
+            return _open_session(db, row)
 
     # --- outbox ------------------------------------------------------------------------------------------------------
 

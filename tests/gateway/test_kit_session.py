@@ -27,7 +27,6 @@ from gonio.messages import Kind, SessionSummary, new_record_id, payload_text, re
 from gonio.signal.chunks import SampleChunk
 from gonio.signal.consts import FloatArray, Segment
 from gonio.simulators.leg import LegMotion
-from gonio.simulators.world import World
 
 RATE_HZ = 60.0
 HEAD = SessionSummary(
@@ -64,13 +63,30 @@ class Counters:
     malformed: int = 2
 
 
+class Pace:
+    """A clock that goes only as fast as the samples are taken, so that a busy machine changes nothing."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.at: dict[Segment, float] = {"thigh": 0.0, "shank": 0.0}
+
+    def monotonic_ns(self) -> int:
+        return round(self.now_s * 1e9)
+
+    async def wait_for(self, segment: Segment, t_s: float) -> None:
+        self.at[segment] = t_s
+        while min(self.at.values()) < t_s - 0.2:  # noqa: ASYNC110 - the other sensor is a task that needs its turn
+            await asyncio.sleep(0)
+        self.now_s = max(self.now_s, 100.0 + t_s + 0.01)
+
+
 @dataclass
 class LegStream:
-    """One sensor on a simulated leg, heard through the world's hastened clock; can be lost at a moment."""
+    """One sensor on a simulated leg; can be lost at a moment."""
 
     motion: LegMotion
     segment: Segment
-    world: World
+    pace: Pace
     lost_after_s: float | None = None
     fails_to_stop: bool = False
     info: Info = field(default_factory=Info)
@@ -79,7 +95,7 @@ class LegStream:
     _stopped: bool = False
 
     async def start(self) -> None:
-        self.world.begin_motion()
+        pass
 
     async def stop(self) -> None:
         self._stopped = True
@@ -87,18 +103,19 @@ class LegStream:
             raise RetryableError("it does not answer")
 
     async def chunks(self) -> AsyncIterator[SampleChunk]:
-        began_s = await self.world.wait_for_motion()
         times: FloatArray = np.arange(0.0, self.motion.duration_s, 1 / RATE_HZ)
-        times = times[times >= self.world.now_s() - began_s]
-        for t_s in np.array_split(times, max(1, len(times) // 6)):
-            await self.world.sleep_until(began_s + float(t_s[-1]) + 0.01)
-            if self._stopped:
-                return
-            if self.lost_after_s is not None and t_s[-1] > self.lost_after_s:
-                raise RetryableError("it is gone")
-            acc, gyr = self.motion.imu(self.segment, t_s)
-            arrival = np.full(len(t_s), self.world.monotonic_ns() * 1e-9)
-            yield SampleChunk(acc=acc, gyr=gyr, sensor_s=t_s, arrival_s=arrival)
+        times = times[times >= self.pace.now_s - 100.0]
+        try:
+            for t_s in np.array_split(times, len(times) // 6):
+                await self.pace.wait_for(self.segment, float(t_s[-1]))
+                if self._stopped:
+                    return
+                if self.lost_after_s is not None and t_s[-1] > self.lost_after_s:
+                    raise RetryableError("it is gone")
+                acc, gyr = self.motion.imu(self.segment, t_s)
+                yield SampleChunk(acc=acc, gyr=gyr, sensor_s=t_s, arrival_s=np.full(len(t_s), self.pace.now_s))
+        finally:
+            self.pace.at[self.segment] = np.inf  # nobody waits for it any more
         self.done.set()
         while not self._stopped:  # noqa: ASYNC110 - a sensor that rests
             await asyncio.sleep(0.01)
@@ -106,7 +123,7 @@ class LegStream:
 
 @pytest.fixture(scope="module")
 def motion() -> LegMotion:
-    return LegMotion("heel-slide", reps=5, seed=3)
+    return LegMotion("heel-slide", reps=4, seed=3, standing_s=2.0)
 
 
 @pytest.fixture
@@ -115,8 +132,8 @@ def store(tmp_path: Path) -> Iterator[KitStore]:
         yield store
 
 
-def leg_streams(motion: LegMotion, world: World) -> dict[Segment, LegStream]:
-    return {"thigh": LegStream(motion, "thigh", world), "shank": LegStream(motion, "shank", world)}
+def leg_streams(motion: LegMotion, pace: Pace) -> dict[Segment, LegStream]:
+    return {"thigh": LegStream(motion, "thigh", pace), "shank": LegStream(motion, "shank", pace)}
 
 
 async def run_to_the_end(runner: SessionRunner, streams: dict[Segment, LegStream]) -> FinishedSession:
@@ -130,9 +147,9 @@ async def run_to_the_end(runner: SessionRunner, streams: dict[Segment, LegStream
 
 
 async def test_a_session_is_counted_kept_and_queued(store: KitStore, motion: LegMotion) -> None:
-    world = World(speed=30.0)
-    streams, events = leg_streams(motion, world), list[SessionEvent]()
-    clock = KitClock(world.monotonic_ns, state=lambda: "synchronised")
+    pace = Pace()
+    streams, events = leg_streams(motion, pace), list[SessionEvent]()
+    clock = KitClock(pace.monotonic_ns, state=lambda: "synchronised")
     runner = SessionRunner(store, RecordKeeper(store), PLAN, streams, clock=clock, listener=events.append)
     finished = await run_to_the_end(runner, streams)
 
@@ -141,14 +158,14 @@ async def test_a_session_is_counted_kept_and_queued(store: KitStore, motion: Leg
     assert envelope == finished.envelope
     summary = read_session(envelope)
     assert summary == finished.summary
-    assert store.open_sessions() == []
+    assert store.open_session_ids() == []
     for true in motion.truth.reps:  # times are relative to the session's start; how well is counted is shown elsewhere
         assert any(rep.start_s < true.peak_s + 0.5 and true.peak_s - 0.5 < rep.end_s for rep in summary.reps)
     assert motion.truth.max_flexion is not None
     assert summary.max_flexion_deg == pytest.approx(np.degrees(motion.truth.max_flexion), abs=5.0)
     assert summary.simulated
     assert not summary.interrupted
-    assert summary.duration_s >= motion.duration_s
+    assert summary.duration_s == pytest.approx(motion.duration_s, abs=0.1)
     assert {sensor.segment: sensor.malformed for sensor in summary.sensors} == {"thigh": 2, "shank": 2}
     assert all(sensor.samples > 0.95 * RATE_HZ * motion.duration_s for sensor in summary.sensors)
 
@@ -166,18 +183,18 @@ async def test_a_session_is_counted_kept_and_queued(store: KitStore, motion: Leg
 
 
 async def test_what_was_said_to_be_kept_is_there_after_a_cancellation(store: KitStore, motion: LegMotion) -> None:
-    world = World(speed=30.0)
+    pace = Pace()
     kept: list[int] = []
     running: asyncio.Task[FinishedSession]
 
     def listen(event: SessionEvent) -> None:
         if isinstance(event, RepsKept):
             kept.append(event.number)
-            if event.number >= 3:
+            if event.number >= 2:
                 running.cancel()
 
-    clock = KitClock(world.monotonic_ns)
-    streams = leg_streams(motion, world)
+    clock = KitClock(pace.monotonic_ns)
+    streams = leg_streams(motion, pace)
     runner = SessionRunner(store, RecordKeeper(store), PLAN, streams, clock=clock, listener=listen)
     running = asyncio.ensure_future(runner.run())
     with pytest.raises(asyncio.CancelledError):
@@ -186,7 +203,7 @@ async def test_what_was_said_to_be_kept_is_there_after_a_cancellation(store: Kit
     (envelope,) = recover(store)
     summary = read_session(envelope)
     assert summary.interrupted
-    assert len(summary.reps) >= kept[-1] >= 3
+    assert len(summary.reps) >= kept[-1] >= 2
     assert summary.exercise == "heel-slide"
     assert summary.duration_s > 0
     assert summary.curve is not None
@@ -196,16 +213,16 @@ async def test_what_was_said_to_be_kept_is_there_after_a_cancellation(store: Kit
 
 
 async def test_a_sensor_that_comes_back_lets_the_session_go_on(store: KitStore, motion: LegMotion) -> None:
-    world = World(speed=30.0)
-    streams, events = leg_streams(motion, world), list[SessionEvent]()
+    pace = Pace()
+    streams, events = leg_streams(motion, pace), list[SessionEvent]()
     streams["shank"].lost_after_s = motion.duration_s / 2
-    again = LegStream(motion, "shank", world)
+    again = LegStream(motion, "shank", pace)
 
     async def reconnect(segment: Segment) -> LegStream:
         assert segment == "shank"
         return again
 
-    clock = KitClock(world.monotonic_ns)
+    clock = KitClock(pace.monotonic_ns)
     runner = SessionRunner(
         store, RecordKeeper(store), PLAN, streams, clock=clock, reconnect=reconnect, listener=events.append
     )
@@ -215,15 +232,15 @@ async def test_a_sensor_that_comes_back_lets_the_session_go_on(store: KitStore, 
     assert [sensor.reconnects for sensor in summary.sensors] == [0, 1]
     assert summary.sensors[1].malformed == 4
     assert [type(e) for e in events if isinstance(e, SensorLost | SensorBack)] == [SensorLost, SensorBack]
-    assert len(summary.reps) >= 4
+    assert len(summary.reps) >= 3
 
 
 @pytest.mark.parametrize("hopeless", ["nobody tries", "it fails", "it takes too long"])
 async def test_a_sensor_lost_for_good_ends_the_session_with_what_was_done(
     store: KitStore, motion: LegMotion, hopeless: str
 ) -> None:
-    world = World(speed=30.0)
-    streams = leg_streams(motion, world)
+    pace = Pace()
+    streams = leg_streams(motion, pace)
     streams["thigh"].lost_after_s = motion.duration_s * 0.8
     streams["thigh"].fails_to_stop = True
 
@@ -238,26 +255,26 @@ async def test_a_sensor_lost_for_good_ends_the_session_with_what_was_done(
         RecordKeeper(store),
         PLAN,
         streams,
-        clock=KitClock(world.monotonic_ns),
+        clock=KitClock(pace.monotonic_ns),
         reconnect=None if hopeless == "nobody tries" else reconnect,
         regain_s=0.2,
     )
     summary = (await asyncio.wait_for(runner.run(), 25)).summary
     assert "sensor-lost" in summary.flags
-    assert len(summary.reps) >= 3
+    assert len(summary.reps) >= 2
     assert store.counts().pending == 1
-    assert store.open_sessions() == []
+    assert store.open_session_ids() == []
 
 
 async def test_a_full_disk_costs_no_repetition(store: KitStore, motion: LegMotion) -> None:
-    world = World(speed=30.0)
-    streams, events = leg_streams(motion, world), list[SessionEvent]()
+    pace = Pace()
+    streams, events = leg_streams(motion, pace), list[SessionEvent]()
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
     keeper = RecordKeeper(store, retry_s=0.01)
     with pytest.raises(StoreWriteError):
         fill(store)
-    runner = SessionRunner(store, keeper, PLAN, streams, clock=KitClock(world.monotonic_ns), listener=events.append)
+    runner = SessionRunner(store, keeper, PLAN, streams, clock=KitClock(pace.monotonic_ns), listener=events.append)
     finished = await run_to_the_end(runner, streams)
     assert finished.envelope is None
     assert keeper.held == 1
@@ -272,8 +289,8 @@ async def test_a_full_disk_costs_no_repetition(store: KitStore, motion: LegMotio
     retrying.cancel()
     (envelope,) = [e for e in store.envelopes(store.pending_sequences(10_000)) if e.payload != "{}"]
     assert read_session(envelope) == finished.summary
-    assert len(finished.summary.reps) >= 5
-    assert envelope.record_id not in {one.record_id for one in store.open_sessions()}
+    assert len(finished.summary.reps) >= 4
+    assert envelope.record_id not in store.open_session_ids()
 
 
 def fill(store: KitStore) -> None:
@@ -293,6 +310,14 @@ async def test_a_keeper_that_is_full_begins_nothing_new(store: KitStore, monkeyp
     monkeypatch.setattr("gonio.gateway.keeper.HELD", 0)
     with pytest.raises(StoreWriteError, match="no more can be held"):
         keeper.require_room()
+
+
+def test_a_journal_entry_that_cannot_be_read_stays_and_blocks_nobody(store: KitStore) -> None:
+    bad, good, capture = new_record_id(), new_record_id(), KitClock().capture()
+    store.journal(OpenSession(bad, capture, '{"of": "another version"}'))
+    store.journal(OpenSession(good, capture, payload_text(HEAD)))
+    assert [envelope.record_id for envelope in recover(store)] == [good]
+    assert store.open_session_ids() == [bad]
 
 
 CHILD = """
@@ -337,7 +362,7 @@ def test_kill_9_loses_no_repetition_that_was_said_to_be_kept(tmp_path: Path, aft
         assert summary.interrupted
         assert said <= len(summary.reps) <= said + 1
         assert [rep.start_s for rep in summary.reps] == [float(n) for n in range(1, len(summary.reps) + 1)]
-        assert store.open_sessions() == []
+        assert store.open_session_ids() == []
         assert store.counts().pending == 1
 
 

@@ -120,7 +120,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_journal_holds_what_is_open(self) -> None:
-        assert {s.record_id: len(s.reps) for s in self.store.open_sessions()} == self.open
+        assert {i: len(self.store.open_session(i).reps) for i in self.store.open_session_ids()} == self.open
 
     def teardown(self) -> None:
         self.store.close()
@@ -246,6 +246,7 @@ def test_a_journalled_curve_is_put_together_with_its_holes(store: KitStore) -> N
     session = OpenSession(new_record_id(), CAPTURE, "{}", curve=(1, None))
     store.journal(session)
     store.journal(OpenSession(session.record_id, CAPTURE, '{"later":1}', curve=(5,)), first_point=4)
-    (kept,) = store.open_sessions()
+    assert store.open_session_ids() == [session.record_id]
+    kept = store.open_session(session.record_id)
     assert kept.curve == (1, None, None, None, 5)
     assert kept.head == '{"later":1}'

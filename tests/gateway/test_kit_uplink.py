@@ -256,14 +256,14 @@ async def test_a_broker_killed_again_and_again_costs_only_time(store: KitStore, 
     with mosquitto(tmp_path) as broker:
         uplink, clinic = uplink_to(store, broker.port), Clinic(broker.port)
         async with running(clinic.run(), uplink.run()):
-            for _ in range(6):
+            for _ in range(4):
                 commit(store, 100)
                 await asyncio.sleep(rng.uniform(0.02, 0.4))
                 broker.kill()
                 await asyncio.sleep(rng.uniform(0, 0.1))
                 broker.start()
             assert await uplink.drain(LIMIT_S)
-    assert_all_there(store, clinic, 600)
+    assert_all_there(store, clinic, 400)
     assert uplink.status.connections > 1
 
 
