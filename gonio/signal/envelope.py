@@ -34,8 +34,6 @@ MAX_LATE_S: Final = 10.0
 MAX_FIRST: Final = 2048
 #: What lies between the last time before a restart and the first one after it at least, s.
 RESTART_STEP_S: Final = 1e-3
-#: Blocks whose spread of delays is remembered.
-_SPREADS: Final = 16
 
 
 class LowerEnvelope:
@@ -87,7 +85,6 @@ class ClockMap:
     Attributes:
         ready: whether there is an estimate, so that samples are placed at once.
         drift: how much slower than the host's the sensor's clock runs (1e-6 is 1 ppm).
-        spread_s: how far the delays of ordinary samples lie apart, s.
         restarts: times the sensor's clock began anew.
     """
 
@@ -103,9 +100,7 @@ class ClockMap:
         self._first_s = first_s
         self._max_drift = max_drift
         self._last = -np.inf  # the last host time given
-        self._spreads: deque[float] = deque(maxlen=_SPREADS)
         self.drift = 0.0
-        self.spread_s = 0.0
         self.restarts = 0
         self._begin()
 
@@ -189,7 +184,6 @@ class ClockMap:
         self._x0 = float(x[0])
         self._y0 = max(self._target(self._x0), self._last + RESTART_STEP_S)
         times = self.at(x)
-        self._measure_spread(arrival - times)
         self.ready = True
         self._bend(float(x[-1]))
         return times
@@ -213,7 +207,6 @@ class ClockMap:
         arrival = np.concatenate([part for _, part in self._held])
         self._held = []
         self._room = self._block
-        self._measure_spread(arrival - self.at(x))
         self._note(x, arrival, [0])
         self._fit()
         self._bend(float(x[-1]))
@@ -238,7 +231,3 @@ class ClockMap:
         error = self._target(x) - y
         self._x0, self._y0 = x, y
         self._pace = 1 + self.drift + min(max(error / SETTLE_S, -MAX_SLEW), MAX_SLEW)
-
-    def _measure_spread(self, late: FloatArray) -> None:
-        self._spreads.append(float(np.quantile(late, 0.9) - late.min()))
-        self.spread_s = float(np.median(self._spreads))
