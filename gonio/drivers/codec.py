@@ -4,19 +4,19 @@
 ``encode_packet`` (from ``packets.py``) of any single packet, in the units that the sensor sends.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from gonio.drivers.fields import TO_SI, encode_fields, motion_dtype
 from gonio.drivers.packets import decode_packet, encode_packet, reading_value
-from gonio.drivers.wit_stream import MOTION, Frame, FrameStream
+from gonio.drivers.wit_stream import Frame, FrameStream
 from gonio.errors import UsageError
 from gonio.firmware_profiles.schema import Packet, PacketField, Profile
 from gonio.signal.chunks import SampleChunk
-from gonio.signal.consts import FloatArray
+from gonio.signal.consts import BoolArray, FloatArray
 
 __all__ = ["Notification", "StreamDecoder", "StreamEncoder", "decode_packet", "encode_packet", "reading_value"]
 
@@ -28,6 +28,9 @@ RESTART_DISAGREEMENT_S: Final = 30.0
 #: A step back by less than this is a packet that the host delivered again, not a restart: no sensor starts to stream
 #: within a second of its power-on.
 REPEAT_S: Final = 1.0
+
+
+_Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]  # frames of one packet, by what they carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,50 +87,62 @@ class StreamDecoder:
 
     def feed(self, notification: Notification) -> SampleChunk | None:
         """Give the samples that a notification completes, or None when there are none."""
-        if notification.characteristic.lower() != self.characteristic:
-            return None
+        return self.feed_all((notification,))
+
+    def feed_all(self, notifications: Iterable[Notification]) -> SampleChunk | None:
+        """Give the samples that several notifications complete, in one chunk: what has queued up costs little more
+        than one of them.
+        """  # noqa: D205 - one sentence
+        mine = [n for n in notifications if n.characteristic.lower() == self.characteristic]
         if self._frames is None:
-            return self._packet_samples(notification)
-        return self._frame_samples(self._frames.feed(notification.data, notification.arrival_ns))
+            return self._samples(self._whole_packets(mine))
+        return self._samples([frame for n in mine for frame in self._frames.feed(n.data, n.arrival_ns)])
 
     def finish(self) -> SampleChunk | None:
         """End the stream: give the sample that still waited for its successor, or None."""
-        return self._frame_samples(self._frames.finish()) if self._frames else None
+        return self._samples(self._frames.finish()) if self._frames else None
 
-    def _packet_samples(self, notification: Notification) -> SampleChunk | None:
-        data, size = notification.data, self._packet.size
-        if not size <= len(data) <= self._packet.wire_size or any(data[size:]):
-            self._malformed += 1
+    def _whole_packets(self, notifications: list[Notification]) -> list[Frame]:
+        """Take what has the packet's length and nothing but zeros as padding; count the rest."""
+        size, wire_size = self._packet.size, self._packet.wire_size
+        whole = [
+            Frame(n.data[:size], n.arrival_ns)
+            for n in notifications
+            if size <= len(n.data) <= wire_size and not n.data[size:].strip(b"\0")
+        ]
+        self._malformed += len(notifications) - len(whole)
+        return whole
+
+    def _samples(self, frames: list[Frame]) -> SampleChunk | None:
+        """Turn frames into samples; those of another kind are left out, those that make no sense are counted."""
+        frames = [frame for frame in frames if frame.data.startswith(self._packet.prefix)]
+        if not frames:
             return None
-        record = np.frombuffer(data, self._dtype, 1)
-        acc, gyr = self._si(record, "acceleration"), self._si(record, "angular_velocity")
-        if acc is None or gyr is None:
-            self._malformed += 1
-            return None
+        records = np.frombuffer(b"".join(frame.data for frame in frames), self._dtype)
+        acc, acc_ok = self._si(records, "acceleration")
+        gyr, gyr_ok = self._si(records, "angular_velocity")
+        ok = acc_ok & gyr_ok
+        if not ok.all():
+            self._malformed += int(np.count_nonzero(~ok))
+            records, acc, gyr = records[ok], acc[ok], gyr[ok]
+            frames = [frame for frame, good in zip(frames, ok, strict=True) if good]
+            if not frames:
+                return None
         sensor_s = None
         if self._clock is not None:
-            sensor_s = np.array([self._clock.unwrap(int(record["time"][0]), notification.arrival_ns)])
-        return SampleChunk(acc, gyr, sensor_s, np.array([notification.arrival_ns * 1e-9]))
+            raw = records["time"].tolist()
+            moments = [self._clock.unwrap(t, frame.arrival_ns) for t, frame in zip(raw, frames, strict=True)]
+            sensor_s = np.array(moments)
+        return SampleChunk(acc, gyr, sensor_s, np.array([frame.arrival_ns * 1e-9 for frame in frames]))
 
-    def _frame_samples(self, frames: list[Frame]) -> SampleChunk | None:
-        motion = [frame for frame in frames if frame.data.startswith(MOTION)]
-        if not motion:
-            return None
-        records = np.frombuffer(b"".join(frame.data for frame in motion), self._dtype)
-        acc, gyr = self._si(records, "acceleration"), self._si(records, "angular_velocity")
-        if acc is None or gyr is None:
-            self._malformed += len(motion)
-            return None
-        return SampleChunk(acc, gyr, None, np.array([frame.arrival_ns * 1e-9 for frame in motion]))
-
-    def _si(self, records: np.ndarray[tuple[int], np.dtype[np.void]], carries: str) -> FloatArray | None:
-        """Give a quantity in SI, or None where it is no number or more than the sensor can mean."""
+    def _si(self, records: _Records, carries: str) -> tuple[FloatArray, BoolArray]:
+        """Give a quantity (n, 3) in SI, and for each sample whether it is a number that the sensor can mean."""
         field = _carrier(self._packet, carries)
         value = records[carries].astype(np.float64) * field.scale + field.bias
-        if not np.isfinite(value).all() or (field.limit is not None and (np.abs(value) > field.limit).any()):
-            return None
-        si: FloatArray = value * TO_SI[field.unit]
-        return si
+        # no number compares as not within
+        limit = field.limit or np.finfo(np.float64).max
+        within: BoolArray = np.logical_and.reduce(np.abs(value) <= limit, axis=1)
+        return value * TO_SI[field.unit], within
 
 
 def _carrier(packet: Packet, carries: str) -> PacketField:
@@ -226,7 +241,7 @@ class StreamEncoder:
         held, self._held = self._held, []
         return [b"".join(held)] if held else []
 
-    def _put(self, records: np.ndarray[tuple[int], np.dtype[np.void]], carries: str, values: FloatArray) -> None:
+    def _put(self, records: _Records, carries: str, values: FloatArray) -> None:
         field = _carrier(self._packet, carries)
         wire = (values / TO_SI[field.unit] - field.bias) / field.scale
         kind = records.dtype[carries].base

@@ -145,6 +145,8 @@ GOOD_DOT = _dot_packet(1_000_000)
         ("longer than the characteristic", GOOD_DOT + b"\0"),
         ("another mode, told by what is no padding", _dot_packet(0)[:28] + b"\x01" * 12),
         ("no number", GOOD_DOT[:4] + b"\0\0\xc0\x7f" + GOOD_DOT[8:]),
+        ("no number that signals", GOOD_DOT[:4] + b"\x01\0\x80\x7f" + GOOD_DOT[8:]),
+        ("endless", GOOD_DOT[:4] + b"\0\0\x80\xff" + GOOD_DOT[8:]),
         ("more than the sensor can mean", GOOD_DOT[:4] + np.float32(1e9).tobytes() + GOOD_DOT[8:]),
     ],
 )
@@ -160,6 +162,26 @@ def test_other_characteristics_are_none_of_the_streams_business() -> None:
     decoder = StreamDecoder(DOT, {})
     assert decoder.feed(Notification(DOT.characteristic("battery").uuid, b"\x64\x00", 0)) is None
     assert decoder.malformed == 0
+
+
+@pytest.mark.parametrize(("profile", "chosen"), STREAMS)
+def test_a_queue_of_notifications_gives_the_same_as_one_by_one(profile: Profile, chosen: dict[str, Any]) -> None:
+    values = np.random.default_rng(3).normal(0, 5, (60, 6))
+    encoder = StreamEncoder(profile, chosen)
+    packets = encoder.encode(values[:, :3], values[:, 3:], 4294.5 + np.arange(60) / 60) + encoder.finish()
+    packets[2:2] = [b"\x00\x01", packets[0][:-1] + b"\x01"]
+    one_by_one, at_once = StreamDecoder(profile, chosen), StreamDecoder(profile, chosen)
+    singly = _decode(one_by_one, packets, period_ns=20_000_000)
+    queue = [Notification(at_once.characteristic, data, number * 20_000_000) for number, data in enumerate(packets)]
+    together = [
+        c for c in (at_once.feed_all(queue[:5]), at_once.feed_all(queue[5:]), at_once.finish()) if c is not None
+    ]
+    assert len(together) <= 3
+    for name in ("acc", "gyr", "arrival_s", *(["sensor_s"] if profile is DOT else [])):
+        np.testing.assert_array_equal(
+            np.concatenate([getattr(c, name) for c in together]), np.concatenate([getattr(c, name) for c in singly])
+        )
+    assert at_once.malformed == one_by_one.malformed > 0
 
 
 # --- WitMotion's byte stream -----------------------------------------------------------------------------------------
