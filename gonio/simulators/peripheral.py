@@ -174,6 +174,7 @@ class VirtualSensor:
         self._characteristics: dict[str, Characteristic[bytes]] = {}
         self._stream: tuple[str, dict[str, float]] | None = None  # role and settings of what is being sent
         self._changed = asyncio.Event()
+        self._listened = asyncio.Event()
         self._replies: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()  # one for each write of the host
         self._life: asyncio.Task[None] | None = None
 
@@ -200,6 +201,10 @@ class VirtualSensor:
         await self._radio.remove(device)
         if not life.cancelled() and (fault := life.exception()) is not None and error is None:
             raise fault
+
+    async def wait_for_listener(self) -> None:
+        """Wait until the sensor has somebody to send to."""
+        await self._listened.wait()
 
     # -- GATT ------------------------------------------------------------------------------------------------------
 
@@ -270,6 +275,7 @@ class VirtualSensor:
                 stream = self._wanted_stream()
                 if stream != self._stream:
                     self._stream = stream
+                    (self._listened.clear if stream is None else self._listened.set)()
                     if sending is not None:
                         sending.cancel()
                         await asyncio.wait({sending})

@@ -1,0 +1,159 @@
+"""``gonio simulate``: virtual sensors for people without one on the desk."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from gonio.firmware_profiles import Profile
+    from gonio.simulators.motion import Motion
+
+app = typer.Typer(help="Virtual sensors; everything they send is simulated or played back.", no_args_is_help=True)
+
+
+_TRANSPORT_HELP: Final = (
+    "Put the sensors on a Bluetooth controller: vhci (one for all), or usb:0, serial:PORT, tcp-client:HOST:PORT "
+    "(one for each sensor; repeat the option)."
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep ``sensor`` a command of its own though it is the only one so far."""
+
+
+@app.command()
+def sensor(  # noqa: PLR0913 - one parameter for each option
+    *,
+    device: Annotated[str, typer.Option(help="Family of the sensors (see gonio devices).")] = "movella_dot",
+    exercise: Annotated[str, typer.Option(help="What the simulated leg does.")] = "heel-slide",
+    recording: Annotated[Path | None, typer.Option(help="Play this recording in place of a simulated leg.")] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How much motion.")] = 20.0,
+    speed: Annotated[float, typer.Option(min=0.1, help="Simulated seconds per real second.")] = 1.0,
+    rate: Annotated[float | None, typer.Option(help="Sample rate in Hz, one that the family offers.")] = None,
+    loss: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of notifications that get lost.")] = 0.0,
+    transport: Annotated[list[str] | None, typer.Option(help=_TRANSPORT_HELP)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Run a pair of virtual sensors, on thigh and shank.
+
+    Without --transport they are found, connected and read over the Bluetooth stack in process, and what arrived is
+    counted. With it they advertise on a real or virtual controller, for BlueZ or a phone, until the motion ends.
+    """
+    import asyncio  # noqa: PLC0415 - keeps `gonio --help` fast
+    import contextlib  # noqa: PLC0415
+
+    from gonio.firmware_profiles import get_profile  # noqa: PLC0415
+
+    profile = get_profile(device)
+    motion = _motion(exercise, recording, seconds)
+    source = "simulated" if motion.origin == "simulated" else f"recording {recording}"
+    typer.echo(f"{profile.title}, {motion.exercise}, {source}")
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+        if transport:
+            asyncio.run(_advertise(profile, motion, transport, seconds, speed, rate))
+        else:
+            asyncio.run(_check(profile, motion, seconds, speed, rate, loss, source if as_json else None))
+
+
+def _motion(exercise: str, recording: Path | None, seconds: float) -> "Motion":
+    from gonio.recording import read  # noqa: PLC0415
+    from gonio.simulators.leg import LegMotion  # noqa: PLC0415
+    from gonio.simulators.replay import RecordingMotion  # noqa: PLC0415
+
+    return LegMotion.for_seconds(exercise, seconds) if recording is None else RecordingMotion(read(recording))
+
+
+async def _check(
+    profile: "Profile",
+    motion: "Motion",
+    seconds: float,
+    speed: float,
+    rate: float | None,
+    loss: float,
+    json_source: str | None,
+) -> None:
+    import json  # noqa: PLC0415
+
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from gonio.simulators.selfcheck import check_sensors  # noqa: PLC0415
+
+    checks = await check_sensors(
+        profile, motion, seconds=seconds, speed=speed, rate_hz=rate, loss=loss, tell=typer.echo
+    )
+    headings = ("on", "sensor", "firmware", "battery", "MTU", "Hz", "sent", "arrived", "dropped", "malformed")
+    table = Table(*headings, "latency ms (50 %, 95 %)", title="Virtual sensors over the Bluetooth stack in process")
+    for check in checks:
+        info = check.info
+        table.add_row(
+            check.segment,
+            f"{info.name} {info.address}",
+            info.firmware,
+            "" if info.battery_percent is None else f"{info.battery_percent} %",
+            str(info.mtu),
+            f"{check.real_rate_hz:.2f}",
+            str(check.sent),
+            str(check.received),
+            str(check.dropped),
+            str(check.counters.malformed),
+            "{:.2f}, {:.2f}".format(*check.latency_ms),
+        )
+    Console().print(table)
+    if json_source is not None:
+        rows = [
+            {
+                "segment": check.segment,
+                "name": check.info.name,
+                "address": check.info.address,
+                "firmware": check.info.firmware,
+                "battery_percent": check.info.battery_percent,
+                "mtu": check.info.mtu,
+                "rate_hz": round(check.real_rate_hz, 3),
+                "samples_sent": check.sent,
+                "samples_received": check.received,
+                "samples_lost": check.dropped,
+                "notifications": check.counters.notifications,
+                "malformed": check.counters.malformed,
+                "dropped": check.counters.dropped,
+                "latency_ms": {"p50": round(check.latency_ms[0], 3), "p95": round(check.latency_ms[1], 3)},
+            }
+            for check in checks
+        ]
+        typer.echo(json.dumps({"device": profile.family, "source": json_source, "sensors": rows}))
+
+
+async def _advertise(
+    profile: "Profile", motion: "Motion", transports: list[str], seconds: float, speed: float, rate: float | None
+) -> None:
+    import contextlib  # noqa: PLC0415
+
+    from gonio.signal.consts import SEGMENTS  # noqa: PLC0415
+    from gonio.simulators.peripheral import VirtualSensor, sensor_address, sensor_name  # noqa: PLC0415
+    from gonio.simulators.radio_transport import open_airs  # noqa: PLC0415
+    from gonio.simulators.selfcheck import simulated_feed  # noqa: PLC0415
+    from gonio.simulators.world import World  # noqa: PLC0415
+
+    rate_hz = float(profile.resolve({} if rate is None else {"rate_hz": rate})["rate_hz"])
+    duration_s = min(seconds, motion.duration_s)
+    world = World(speed)
+    async with open_airs(transports, len(SEGMENTS)) as airs, contextlib.AsyncExitStack() as stack:
+        virtual = []
+        for number, (segment, air) in enumerate(zip(SEGMENTS, airs, strict=False), 1):
+            name, address = sensor_name(profile.family, number), sensor_address(profile.family, number)
+            feed = simulated_feed(motion, segment, rate_hz)
+            one = VirtualSensor(air, profile, feed, world, duration_s=duration_s, name=name, address=address)
+            virtual.append(await stack.enter_async_context(one))
+            typer.echo(f"{name} ({address}) advertises: {segment}")
+        if len(airs) < len(SEGMENTS):
+            typer.echo("one controller carries one sensor: give --transport once more for the other")
+        typer.echo("the motion begins when every sensor has a listener; Ctrl-C ends")
+        for one in virtual:
+            await one.wait_for_listener()
+        world.begin_motion()
+        typer.echo(f"the motion lasts {duration_s:g} s")
+        await world.sleep_until((world.motion_began_s or 0.0) + duration_s)
+        for one in virtual:
+            typer.echo(f"{one.name}: {one.samples_sent} samples sent")
