@@ -138,7 +138,8 @@ class StreamDecoder:
     def _si(self, records: _Records, carries: str) -> tuple[FloatArray, BoolArray]:
         """Give a quantity (n, 3) in SI, and for each sample whether it is a number that the sensor can mean."""
         field = _carrier(self._packet, carries)
-        value = records[carries].astype(np.float64) * field.scale + field.bias
+        with np.errstate(invalid="ignore"):  # a signalling NaN warns when it is converted
+            value = records[carries].astype(np.float64) * field.scale + field.bias
         # no number compares as not within
         limit = field.limit or np.finfo(np.float64).max
         within: BoolArray = np.logical_and.reduce(np.abs(value) <= limit, axis=1)
