@@ -5,13 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
+from gonio.cloud_sink.schema import REVISION
 from gonio.errors import GonioError, RetryableError, UsageError
 
 BUSY_TIMEOUT_MS: Final = 10_000  # how long one writer waits for another: far above the longest transaction
@@ -136,19 +133,20 @@ def _begin(connection: Connection) -> None:
 
 
 def _migrate(engine: Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    head = ScriptDirectory.from_config(config).get_current_head()
     with engine.connect() as reading:
-        if _revision(reading) == head:
+        if _revision(reading) == REVISION:
             return
+    from alembic import command, config, util  # noqa: PLC0415 - takes longer to load than all else, and is rarely needed
+
+    settings = config.Config()
+    settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with engine.begin() as connection:
         if inspect(connection).get_table_names() and _revision(connection) is None:
             raise UsageError("the store's file is another program's database: name another file")
-        config.attributes["connection"] = connection
+        settings.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
-        except CommandError as error:
+            command.upgrade(settings, REVISION)
+        except util.CommandError as error:
             raise UsageError("the store was made by a newer gonio: update this one") from error
 
 

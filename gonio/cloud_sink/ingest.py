@@ -239,14 +239,15 @@ class _Worker:
             if records >= MAX_GROUP_RECORDS or weight >= MAX_GROUP_BYTES:
                 acks += self._store_group(group)
                 group, records, weight = [], 0, 0
-        return acks + self._store_group(group)
+        return acks + self._store_group(group) if group else acks
 
     def _store_group(self, group: Sequence[Delivery]) -> KitAcks:
+        """Store a group in one transaction; where one publish spoils it, each in its own, and that one unanswered."""
         try:
             answers = self._store.ingest_batch(group)
         except StoreError as error:
-            if len(group) <= 1:
-                _log.error("a publish of kit %s could not be stored: %s", group[0].kit_id, error)
+            if len(group) == 1:
+                _log.error("a publish of kit %s could not be stored and stays there: %s", group[0].kit_id, error)
                 return []
             return [answer for delivery in group for answer in self._store_group([delivery])]
         return [(d.kit_id, words) for d, words in zip(group, answers, strict=True) if d.kit_id is not None and words]

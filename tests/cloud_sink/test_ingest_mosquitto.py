@@ -257,7 +257,7 @@ def start_worker(tmp_path: Path, broker: Mosquitto) -> subprocess.Popen[bytes]:
 async def test_kill_9_of_the_sink_in_mid_stream(
     store: Store, tmp_path: Path, broker: Mosquitto, records: Records
 ) -> None:
-    kits = [FakeKit(broker, records(n, 80), at_once=2) for n in range(1, 4)]
+    kits = [FakeKit(broker, records(n, 80), at_once=1) for n in range(1, 4)]
     worker = start_worker(tmp_path, broker)
     sending = asyncio.gather(*(kit.run() for kit in kits))
     killed_at = []

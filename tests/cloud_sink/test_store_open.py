@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 import gonio.cloud_sink.engine as engine_module
 from gonio.cloud_sink.engine import StoreUnavailableError
-from gonio.cloud_sink.schema import METADATA
+from gonio.cloud_sink.schema import METADATA, REVISION
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import UsageError
 from gonio.messages import Envelope
@@ -24,6 +26,12 @@ def test_the_migrations_make_the_schema(store: Store) -> None:
     with store._reader.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
+
+
+def test_the_last_migration_is_the_one_that_a_store_is_measured_against() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(engine_module._MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
 
 def test_every_table_knows_its_clinic() -> None:
@@ -105,6 +113,20 @@ def test_a_store_that_somebody_holds(
         other.execute("ROLLBACK")
         other.close()
         store.ingest("kit-001", [envelope()], now)
+
+
+def test_a_full_disk_changes_nothing_and_passes(store: Store, envelope: Callable[..., Envelope], now: datetime) -> None:
+    records = [envelope(n + 1) for n in range(50)]
+    with store._writer.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StoreUnavailableError, match="full"):
+        store.ingest("kit-001", records, now)
+    assert store.audit().records == 0
+    with store._writer.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
+    store.ingest("kit-001", records, now)
+    assert store.audit().records == 50
 
 
 def test_a_new_file_that_somebody_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
