@@ -48,6 +48,8 @@ _FORCE_SHARE: Final = 0.3
 _ROUNDS: Final = 8
 _STEPS: Final = 120
 _DELTAS: Final = np.arange(_STEPS) * (2.0 * np.pi / _STEPS)
+_AROUND: Final = np.radians(np.arange(-60.0, 61.0, 4.0))
+_NEAR: Final = np.radians(np.arange(-4.0, 4.01, 0.5))
 #: (steps, 3): 1, cos delta, sin delta.
 _TRIG: Final = np.stack([np.ones(_STEPS), np.cos(_DELTAS), np.sin(_DELTAS)], axis=1)
 
@@ -196,16 +198,31 @@ def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None
     beside = np.zeros((len(first), 3, 3))
     for sums, j in ((s.thigh, j1), (s.shank, j2)):
         beside += np.einsum("wabii->wab", sums) - np.einsum("i,wabij,j->wab", j, sums, j)
-    turning = np.einsum("waaii->w", s.thigh)[:, None]
-    cost = np.log(np.einsum("da,wab,db->wd", _TRIG, beside, _TRIG) + 0.01 * turning + 1e-3)
-    if arms is not None:
-        cost += _FORCE_SHARE * np.log(
-            np.einsum("da,wab,db->wd", _TRIG, _disagreement(s.force, arms), _TRIG) + _FORCE_FLOOR
-        )
-    away = np.abs((_DELTAS[None, :] - first[:, None] + np.pi) % (2 * np.pi) - np.pi)
-    cost[away > np.pi / 3] = np.inf
-    best: FloatArray = _DELTAS[np.argmin(cost, axis=1)]
-    return best
+    floor = 0.01 * np.einsum("waaii->w", s.thigh)[:, None] + 1e-3
+    force = None if arms is None else _disagreement(s.force, arms)
+
+    def cost(trig: FloatArray) -> FloatArray:
+        """Give the cost (w, m) at headings (w, m, 3)."""
+        out = np.log(np.einsum("wma,wab,wmb->wm", trig, beside, trig) + floor)
+        if force is not None:
+            out += _FORCE_SHARE * np.log(np.einsum("wma,wab,wmb->wm", trig, force, trig) + _FORCE_FLOOR)
+        return np.asarray(out)
+
+    # coarse, then fine, then the bottom of a parabola: the heading must not depend on where the grid happens to lie
+    coarse = first[:, None] + _AROUND
+    near = coarse[np.arange(len(first)), np.argmin(cost(_trig(coarse)), axis=1)]
+    fine = near[:, None] + _NEAR
+    values = cost(_trig(fine))
+    k = np.clip(np.argmin(values, axis=1), 1, len(_NEAR) - 2)
+    rows = np.arange(len(first))
+    before, at, after = values[rows, k - 1], values[rows, k], values[rows, k + 1]
+    bow = before - 2.0 * at + after
+    shift = np.where(bow > 1e-12, 0.5 * (before - after) / np.maximum(bow, 1e-12), 0.0)
+    return np.asarray(fine[rows, k] + np.clip(shift, -1.0, 1.0) * (_NEAR[1] - _NEAR[0]))
+
+
+def _trig(delta: FloatArray) -> FloatArray:
+    return np.stack([np.ones_like(delta), np.cos(delta), np.sin(delta)], axis=-1)
 
 
 def _disagreement(force: FloatArray, arms: FloatArray) -> FloatArray:
@@ -254,7 +271,7 @@ def _settle(s: _Stack, j1: FloatArray, j2: FloatArray) -> _Hypothesis:
     rotation = 0.0
     for turn in range(_ROUNDS):
         deltas = _headings(s, j1, j2, arms if turn else None)
-        trig = np.stack([np.ones(len(deltas)), np.cos(deltas), np.sin(deltas)], axis=1)
+        trig = _trig(deltas)
         new1, values, each = _principal(s.thigh, trig, weight)
         new2, _, each2 = _principal(s.shank, trig, weight)
         j1 = new1 if new1 @ j1 > 0 else -new1

@@ -123,7 +123,9 @@ def test_mounting_does_not_matter(seed: int) -> None:
     one, two = Rotation.random(2, rng=np.random.default_rng(seed))
     other = run(turned(thigh, one), turned(shank, two), 40.0, 4000)
     np.testing.assert_array_equal(base[2], other[2])
-    assert np.nanmax(np.abs(np.degrees(base[0] - other[0])[base[2]])) <= 0.2
+    change = np.abs(np.degrees(base[0] - other[0]))
+    assert np.nanmax(change[base[2]]) <= 1.0
+    assert np.nanmax(change[800:]) <= 0.2  # VQF settles in the first 20 s, which here are walking and hopping
     assert len(other[3]) == len(base[3])
 
 
