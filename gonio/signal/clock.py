@@ -28,6 +28,8 @@ BRIDGED_S: Final = 0.15
 ESTIMATE_S: Final = 0.64
 #: Sensor time that the first estimate waits for, s.
 FIRST_S: Final = 1.0
+#: How long an estimate remembers, s: long enough for a drift of a few ppm, short enough to follow its changes.
+WINDOW_S: Final = 60.0
 #: Bound on the drift of a sensor with a clock: crystals keep within 100 ppm, poor oscillators within 1000.
 MAX_DRIFT: Final = 0.002
 #: Distinct times remembered to tell a repeated sample from a restart: the largest notification known, twice.
@@ -114,7 +116,7 @@ class SensorClock:
         block = max(8, round(ESTIMATE_S * rate_hz))
         self._segment = segment
         self._rate_hz = rate_hz
-        self._map = ClockMap(block=block, first_s=FIRST_S, max_drift=MAX_DRIFT)
+        self._map = ClockMap(block=block, first_s=FIRST_S, window_s=WINDOW_S, max_drift=MAX_DRIFT)
         self._pacer = Pacer(rate_hz, block)
         self._steps = StepCounter(rate_hz, block)
         self._kind: tuple[bool, bool] | None = None

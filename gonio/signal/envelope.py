@@ -20,8 +20,6 @@ import numpy as np
 
 from gonio.signal.consts import FloatArray
 
-#: How long the envelope remembers, s of sensor time: long enough for a drift of a few ppm, short enough to follow it.
-WINDOW_S: Final = 60.0
 #: Within what time an error of the map is to be gone, s.
 SETTLE_S: Final = 2.0
 #: How much faster or slower than the sensor the map may run to correct itself.
@@ -39,18 +37,19 @@ RESTART_STEP_S: Final = 1e-3
 class LowerEnvelope:
     """The line below a sliding window of points (x, d), x increasing."""
 
-    def __init__(self, max_slope: float) -> None:
+    def __init__(self, max_slope: float, window_s: float) -> None:
         self._max_slope = max_slope
+        self._window_s = window_s
         self._points: deque[tuple[float, float]] = deque()
         self._hull: list[tuple[float, float]] = []
 
     def add(self, x: float, d: float) -> None:
         """Take a point in, and let those older than the window go."""
         self._points.append((x, d))
-        if self._points[0][0] >= x - WINDOW_S:
+        if self._points[0][0] >= x - self._window_s:
             self._extend((x, d))
             return
-        while self._points[0][0] < x - WINDOW_S:
+        while self._points[0][0] < x - self._window_s:
             self._points.popleft()
         self._hull = []  # its first point is always the oldest, which has gone
         for point in self._points:
@@ -88,16 +87,18 @@ class ClockMap:
         restarts: times the sensor's clock began anew.
     """
 
-    def __init__(self, *, block: int, first_s: float, max_drift: float) -> None:
+    def __init__(self, *, block: int, first_s: float, window_s: float, max_drift: float) -> None:
         """Begin.
 
         Args:
             block: samples between two estimates.
             first_s: sensor time that the first estimate waits for, s.
+            window_s: sensor time that an estimate rests on, s.
             max_drift: bound on the drift.
         """
         self._block = block
         self._first_s = first_s
+        self._window_s = window_s
         self._max_drift = max_drift
         self._last = -np.inf  # the last host time given
         self.drift = 0.0
@@ -105,7 +106,7 @@ class ClockMap:
         self._begin()
 
     def _begin(self) -> None:
-        self._envelope = LowerEnvelope(self._max_drift)
+        self._envelope = LowerEnvelope(self._max_drift, self._window_s)
         self._first: list[tuple[FloatArray, FloatArray]] = []  # (x, arrival) that wait for the first estimate
         self._first_least = np.inf
         self._held: list[tuple[FloatArray, FloatArray]] = []  # (x, arrival) of the block that is being filled

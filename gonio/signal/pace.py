@@ -38,6 +38,8 @@ _NEAR_STEPS: Final = 0.5
 _ROUNDING: Final = 0.15
 #: Bursts and blocks remembered for what is ordinary.
 _REMEMBERED: Final = 16
+#: How long an estimate remembers, s: a loss taken for a slower rate (in the first seconds) is forgotten with it.
+WINDOW_S: Final = 20.0
 #: Bound on the rate's departure from the nominal one: a sensor named 25 Hz was found to give 22.26.
 MAX_DRIFT: Final = 0.15
 
@@ -103,7 +105,7 @@ class Pacer:
         """
         self._step_s = 1 / rate_hz
         self._block = block
-        self._map = ClockMap(block=block, first_s=FIRST_S, max_drift=MAX_DRIFT)
+        self._map = ClockMap(block=block, first_s=FIRST_S, window_s=WINDOW_S, max_drift=MAX_DRIFT)
         self._bursts = _Bursts()
         self._count = 0  # samples numbered so far
         self._shift_s = 0.0  # sensor time left out because samples were lost

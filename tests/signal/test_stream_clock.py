@@ -251,7 +251,7 @@ def test_times_increase_and_no_sample_vanishes_uncounted(stream: SampleChunk) ->
     st.sampled_from([0.002, 0.15]),
 )
 def test_the_envelope_lies_below_all_points_of_its_window(points: list[tuple[float, float]], bound: float) -> None:
-    envelope = LowerEnvelope(bound)
+    envelope = LowerEnvelope(bound, 60)
     x, known = 0.0, []
     for step, d in points:
         x += step
