@@ -23,7 +23,7 @@ from bumble import core, hci
 from bumble.device import Advertisement, Connection, Device, Peer
 from bumble.gatt import GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR
 
-from gonio.simulators.radio import random_address
+from gonio.simulators.radio import random_address, uninterrupted
 
 _T = TypeVar("_T")
 
@@ -90,14 +90,14 @@ class _Adapter:
     async def start_scanning(self) -> None:
         async with self._scan_switch:
             if self._scanners == 0:
-                await self.central.start_scanning(legacy=True, filter_duplicates=False)
+                await uninterrupted(self.central.start_scanning(legacy=True, filter_duplicates=False))
             self._scanners += 1
 
     async def stop_scanning(self) -> None:
         async with self._scan_switch:
             self._scanners -= 1
             if self._scanners == 0:
-                await self.central.stop_scanning(legacy=True)
+                await uninterrupted(self.central.stop_scanning(legacy=True))
 
     async def connect(self, address: str) -> Connection:
         """Connect to a device, however long it takes; when cancelled, the attempt is withdrawn from the controller.

@@ -175,6 +175,7 @@ class VirtualSensor:
         self._stream: tuple[str, dict[str, float]] | None = None  # role and settings of what is being sent
         self._changed = asyncio.Event()
         self._listened = asyncio.Event()
+        self._leaving = False
         self._replies: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()  # one for each write of the host
         self._life: asyncio.Task[None] | None = None
 
@@ -196,10 +197,11 @@ class VirtualSensor:
         life, device = self._life, self._device
         if life is None or device is None:
             return
-        life.cancel()
+        self._leaving = True
+        self._changed.set()
         await asyncio.wait({life})
         await self._radio.remove(device)
-        if not life.cancelled() and (fault := life.exception()) is not None and error is None:
+        if (fault := life.exception()) is not None and error is None:
             raise fault
 
     async def wait_for_listener(self) -> None:
@@ -260,10 +262,10 @@ class VirtualSensor:
 
     async def _live(self, device: Device) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._answer(), name="answers")
-            advertising = False
+            answering = tasks.create_task(self._answer(), name="answers")
             sending: asyncio.Task[None] | None = None
-            while True:
+            advertising = False
+            while not self._leaving:
                 if self._connection is None and not advertising:
                     await device.start_advertising(
                         advertising_data=self._advertisement(),
@@ -278,10 +280,12 @@ class VirtualSensor:
                     (self._listened.clear if stream is None else self._listened.set)()
                     if sending is not None:
                         sending.cancel()
-                        await asyncio.wait({sending})
                     sending = None if stream is None else tasks.create_task(self._send_motion(stream[0]), name="motion")
                 await self._changed.wait()
                 self._changed.clear()
+            for task in (answering, sending):
+                if task is not None:
+                    task.cancel()
 
     def _wanted_stream(self) -> tuple[str, dict[str, float]] | None:
         if self._connection is None or not self._firmware.measuring:

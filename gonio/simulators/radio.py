@@ -13,8 +13,9 @@ import asyncio
 import math
 import random
 from collections import Counter, deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from bumble import hci, ll
 from bumble.controller import Connection, Controller
@@ -22,6 +23,8 @@ from bumble.core import PhysicalTransport
 from bumble.device import Device, DeviceConfiguration
 from bumble.host import Host
 from bumble.link import LocalLink
+
+_T = TypeVar("_T")
 
 #: Payload of one packet over the air since Bluetooth 4.2; bumble's 27 would double the cost of every measurement.
 _ACL_PAYLOAD: Final = 251
@@ -33,6 +36,23 @@ SENSOR_BUFFER: Final = 1024
 def random_address(address: str) -> hci.Address:
     """Make a static random address, the kind that virtual devices have, of its text form."""
     return hci.Address(address, hci.Address.RANDOM_DEVICE_ADDRESS)
+
+
+async def uninterrupted(work: Coroutine[Any, Any, _T]) -> _T:
+    """Let work of bumble's come to its end; a caller that is cancelled meanwhile ends after it.
+
+    bumble waits for its controller with ``asyncio.wait_for``, which before Python 3.12 forgets a cancellation that
+    comes together with the answer.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # nobody else will ask
+        raise
+    return task.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +150,14 @@ class Radio(LocalLink):
         controller = VirtualController(name, link=self)
         host = Host(controller, controller)
         device = Device(config=DeviceConfiguration(name=name, address=random_address(address)), host=host)
-        await device.power_on()
+        await uninterrupted(device.power_on())
         return device
 
     async def remove(self, device: Device) -> None:
         """Take a device off the air; its links are lost at the other end."""
         address = device.random_address.to_string(with_type_qualifier=False)
         self.drop(address)
-        await device.power_off()
+        await uninterrupted(device.power_off())
         for controller in [c for c in self.controllers if c.random_address == device.random_address]:
             controller.le_legacy_advertiser.stop()
             self.remove_controller(controller)
