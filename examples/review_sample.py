@@ -79,16 +79,20 @@ def make_session(  # noqa: PLR0913 - each tells another session apart
                 angle += (peak - min_deg) * 0.5 * (1 - math.cos(2 * math.pi * (t - start) / rep_s))
         unknown = t < still_s - 2 or (gap_s is not None and gap_s[0] <= t <= gap_s[1])
         curve.append(None if unknown else max(-360, min(360, round(angle))))
+
+    def clear(start: float) -> bool:
+        return gap_s is None or gap_s[1] < start or gap_s[0] > start + rep_s
+
     reports = tuple(
         RepReport(
             start_s=round(start, 2),
             peak_s=round(start + rep_s / 2, 2),
             end_s=round(start + rep_s, 2),
             signal="knee",
-            peak_flexion_deg=round(peak, 1),
-            min_flexion_deg=round(min_deg, 1),
+            peak_flexion_deg=round(peak, 1) if clear(start) else None,
+            min_flexion_deg=round(min_deg, 1) if clear(start) else None,
             rom_deg=round(peak - min_deg, 1),
-            measured=gap_s is None or gap_s[1] < start or gap_s[0] > start + rep_s,
+            measured=clear(start),
         )
         for start, peak in zip(starts, peaks, strict=True)
     )

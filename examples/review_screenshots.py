@@ -16,6 +16,7 @@ from review_sample import NOW, Sample, sample_clinic
 from gonio.cloud_sink.review.serve import review_server
 
 WIDTHS = (360, 768, 1440)
+PAPER = 700  # px between the margins of a sheet
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -58,8 +59,10 @@ async def _page(browser: Browser, address: str, stem: Path) -> list[Path]:
             taken.append(stem.with_name(f"{stem.name}-{width}-{scheme}.png"))
             await page.screenshot(path=taken[-1], full_page=True)
         if scheme == "light":
-            taken.append(stem.with_name(f"{stem.name}-print.pdf"))
-            await page.pdf(path=taken[-1], format="Letter", print_background=True)
+            await page.emulate_media(media="print")
+            await page.set_viewport_size({"width": PAPER, "height": 900})
+            taken.append(stem.with_name(f"{stem.name}-print.png"))
+            await page.screenshot(path=taken[-1], full_page=True)
         await context.close()
     return taken
 

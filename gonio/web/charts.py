@@ -91,6 +91,11 @@ def words(text: str) -> str:
     return escape(text, quote=True)
 
 
+def room(text: str) -> int:
+    """Say how many px a label wants for itself, with the distance to its neighbour."""
+    return 8 * len(text) + 6
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """A straight map from values to px."""
@@ -162,7 +167,7 @@ def ticks(low: float, high: float, at_most: int, steps: Sequence[float]) -> list
 
 
 #: Distances between ticks of angle, degrees.
-ANGLE_STEPS: Final = (5, 10, 20, 30, 45, 90)
+ANGLE_STEPS: Final = (5, 10, 20, 30, 45, 90, 180, 360)
 
 
 def angle_range(values: Sequence[float], size: Size, headroom_px: int) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from gonio.web.charts import (
     frame,
     paint,
     picture,
+    room,
     ticks,
 )
 from gonio.web.words import UNKNOWN, degrees, duration, number
@@ -28,8 +29,6 @@ from gonio.web.words import UNKNOWN, degrees, duration, number
 #: Distances between ticks of time, s.
 TIME_STEPS: Final = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400)
 _MINUTE_TICKS_FROM_S: Final = 150.0
-_LABEL_PX: Final = 36  # room for "120°"
-_NUMBER_PX: Final = 16  # room for a repetition's number
 _GAP_LABEL_PX: Final = 78
 _HEADROOM_PX: Final = 46  # the repetitions' numbers, and the label of the highest peak below them
 
@@ -237,13 +236,14 @@ def _rep_bands(reps: Sequence[RepMark], x: Scale, height: float) -> list[svg.Ele
             )
         )
         middle = (left + right) / 2
-        fits = middle - numbered_px >= _NUMBER_PX
+        label = str(rep.number)
+        fits = middle - numbered_px >= room(label)
         numbered_px = middle if fits else numbered_px
         elements.append(
             svg.Text(
                 x=round(middle, 1),
                 y=14,
-                text=str(rep.number),
+                text=label,
                 text_anchor="middle",
                 data={"t": round((rep.start_s + rep.end_s) / 2, 3), **({} if fits else {"crowded": "yes"})},
                 visibility=None if fits else "hidden",
@@ -285,9 +285,9 @@ def _turns(reps: Sequence[RepMark], x: Scale, y: Scale) -> list[svg.Element]:
     elements: list[svg.Element] = []
     labelled_px = -1e9
     for rep, turn in known:
-        px, py = x(rep.peak_s), y(turn)
-        near = rep is not furthest and abs(px - x(furthest.peak_s)) < _LABEL_PX
-        fits = rep is furthest or (px - labelled_px >= _LABEL_PX and not near)
+        px, py, label = x(rep.peak_s), y(turn), degrees(turn)
+        near = rep is not furthest and abs(px - x(furthest.peak_s)) < room(label)
+        fits = rep is furthest or (px - labelled_px >= room(label) and not near)
         labelled_px = px if fits else labelled_px
         spot = {"t": round(rep.peak_s, 3)}
         elements.append(svg.Circle(cx=px, cy=py, r=4, data=spot, **paint("point" if rep.sure else "point unsure")))
@@ -295,7 +295,7 @@ def _turns(reps: Sequence[RepMark], x: Scale, y: Scale) -> list[svg.Element]:
             svg.Text(
                 x=px,
                 y=round(py + 19 if rep.lowest else py - 10, 1),
-                text=degrees(turn),
+                text=label,
                 text_anchor="middle",
                 data=spot if fits else {**spot, "crowded": "yes"},
                 visibility=None if fits else "hidden",

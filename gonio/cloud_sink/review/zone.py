@@ -26,4 +26,4 @@ class PatientZone:
         """Name the zone under the times of a page."""
         if self.known:
             return f"times in {self.name.replace('_', ' ')}"
-        return "times in UTC (the patient's time zone is not known to this computer)"
+        return "times in UTC: the patient's time zone is not known to this computer"

@@ -5,8 +5,7 @@
 (() => {
   const NS = "http://www.w3.org/2000/svg";
   const STEPS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
-  const LABEL_PX = 36;   // room for "120°"
-  const NUMBER_PX = 16;  // room for a repetition's number
+  const room = (text) => 8 * text.length + 6;  // px a label wants for itself
   const SMALLEST_SPAN_S = 2;
 
   const make = (name, attributes) => {
@@ -25,7 +24,7 @@
       this.angles = [number("y0"), number("y1")];
       this.box = { left: number("left"), top: number("top"), width: number("width"), height: number("height") };
       this.inside = svg.querySelector("svg.inside");
-      const { left, top, height } = this.box;
+      const { top, height } = this.box;
       this.overlay = make("g", { visibility: "hidden" });
       this.crosshair = make("line", { class: "crosshair", y1: top, y2: top + height });
       this.cursor = make("circle", { class: "cursor", r: 5 });
@@ -33,7 +32,6 @@
       this.overlay.append(this.crosshair, this.cursor);
       svg.append(this.picked, this.overlay);
       svg.setAttribute("tabindex", "0");
-      this.left = left;
     }
 
     // px in the drawing's own units of a value on an axis
@@ -88,20 +86,20 @@
       for (const element of this.inside.querySelectorAll("[data-t]")) {
         element.setAttribute(element.tagName === "circle" ? "cx" : "x", at(element.dataset.t));
       }
-      this.thin("text.label", LABEL_PX);
-      this.thin("text.rep-number", NUMBER_PX);
+      this.thin("text.label");
+      this.thin("text.rep-number");
       this.inside.querySelector("path.line").setAttribute("d", this.path(rows));
       this.ticks();
     }
 
     // show the texts that have room; as the server drew it when nothing is zoomed
-    thin(selector, room) {
+    thin(selector) {
       const whole = this.view[0] === this.full[0] && this.view[1] === this.full[1];
       let last = -Infinity;
       for (const text of this.inside.querySelectorAll(selector)) {
         const px = Number(text.getAttribute("x"));
         const inside = px >= 0 && px <= this.box.width;
-        const fits = whole ? !("crowded" in text.dataset) : inside && px - last >= room;
+        const fits = whole ? !("crowded" in text.dataset) : inside && px - last >= room(text.textContent);
         text.setAttribute("visibility", fits ? "visible" : "hidden");
         if (fits) last = px;
       }
