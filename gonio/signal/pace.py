@@ -210,7 +210,7 @@ class Pacer:
         late = np.concatenate(self._lates)
         self._lates = []
         if len(late):
-            self._spreads.append(float(np.quantile(late, 0.9) - late.min()))
+            self._spreads.append(float(np.quantile(late, 0.9) - min(0.0, late.min())))
             spread_s = float(np.median(self._spreads))
             self._strange_s = _STRANGE * spread_s + _STRANGE_STEPS * self._step_s
             self._near_s = max(_NEAR * spread_s, _NEAR_STEPS * self._step_s)
