@@ -1,14 +1,14 @@
 """``gonio sink``: take records in from the broker, and ask the book whether it is complete."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -38,22 +38,37 @@ def run(
     share: Annotated[
         str | None, typer.Option(metavar="NAME", help="Share the load with all workers of this name.")
     ] = None,
+    broker_ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", envvar="GONIO_SINK_BROKER_CA", help="PEM of the authority to trust."),
+    ] = None,
+    mqtt_version: Annotated[Literal["3.1.1", "5"], typer.Option(help="5 only where the broker speaks it.")] = "3.1.1",
 ) -> None:
-    """Store what kits publish and acknowledge it after the commit; Ctrl-C leaves cleanly."""
+    """Store what kits publish and acknowledge it after the commit; Ctrl-C leaves cleanly.
+
+    User and password for the broker: GONIO_SINK_BROKER_USERNAME and GONIO_SINK_BROKER_PASSWORD in the environment.
+    """
     from gonio.cloud_sink.store import open_store  # noqa: PLC0415 - keeps `gonio --help` fast
     from gonio.identity.broker import BrokerAddress  # noqa: PLC0415 - keeps `gonio --help` fast
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    address = BrokerAddress.parse(broker)
+    address = BrokerAddress.parse(
+        broker,
+        ca_file=broker_ca,
+        username=os.environ.get("GONIO_SINK_BROKER_USERNAME"),
+        password=os.environ.get("GONIO_SINK_BROKER_PASSWORD"),
+    )
     with open_store(store) as book:
-        asyncio.run(_until_told(book, address, share))
+        asyncio.run(_until_told(book, address, share, mqtt_version))
 
 
-async def _until_told(store: Store, broker: BrokerAddress, share: str | None) -> None:
+async def _until_told(
+    store: "Store", broker: "BrokerAddress", share: str | None, version: Literal["3.1.1", "5"]
+) -> None:
     from gonio.cloud_sink.ingest import run_sink  # noqa: PLC0415 - keeps `gonio --help` fast
 
-    sink = asyncio.ensure_future(run_sink(store, broker, share=share, on_batch=_Progress()))
+    sink = asyncio.ensure_future(run_sink(store, broker, share=share, protocol=version, on_batch=_Progress()))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, sink.cancel)
@@ -70,7 +85,7 @@ class _Progress:
         self._stored = self._repeated = self._rejected = 0
         self._said_at = -_PROGRESS_EVERY_S
 
-    def __call__(self, report: BatchReport) -> None:
+    def __call__(self, report: "BatchReport") -> None:
         self._stored += report.stored
         self._repeated += report.repeated
         self._rejected += report.rejected
@@ -101,7 +116,7 @@ def audit(
         _tell(found)
 
 
-def _tell(found: Audit) -> None:
+def _tell(found: "Audit") -> None:
     typer.echo(f"{found.records} records, {found.doubled} doubled, {found.quarantined} in quarantine")
     typer.echo(f"{found.data_days} data days (sessions measured by real sensors, on the patients' calendars)")
     for gap in found.gaps:
@@ -111,7 +126,7 @@ def _tell(found: Audit) -> None:
         typer.echo("nothing is missing below the last sequence of each kit")
 
 
-def _as_json(found: Audit) -> dict[str, Any]:
+def _as_json(found: "Audit") -> dict[str, Any]:
     by_outbox: dict[tuple[str, str], list[Gap]] = {}
     for gap in found.gaps:
         by_outbox.setdefault((gap.kit_id, str(gap.outbox_id)), []).append(gap)
@@ -132,7 +147,7 @@ def _as_json(found: Audit) -> dict[str, Any]:
     }
 
 
-def _listed(gaps: list[Gap]) -> list[int]:
+def _listed(gaps: "list[Gap]") -> list[int]:
     listed: list[int] = []
     for gap in gaps:
         room = MAX_LISTED - len(listed)

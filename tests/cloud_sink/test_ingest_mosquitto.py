@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sqlite3
@@ -17,6 +18,10 @@ from typing import Any
 
 import aiomqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from gonio.cloud_sink import ingest
 from gonio.cloud_sink.ingest import BatchReport, Protocol, run_sink
@@ -37,7 +42,7 @@ from gonio.messages import (
 pytestmark = pytest.mark.peer("mosquitto")
 
 Make = Callable[..., Envelope]
-LIMIT_S = 20.0  # after which a test gives up; none waits for it
+LIMIT_S = 60.0  # after which a test gives up; none waits for it
 
 
 class Mosquitto:
@@ -48,10 +53,12 @@ class Mosquitto:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n", encoding="utf-8"
-        )
+        self.write_config("allow_anonymous true")
         self._process: subprocess.Popen[bytes] | None = None
+
+    def write_config(self, *lines: str) -> None:
+        common = (f"listener {self.port} 127.0.0.1", "persistence false", "user root")
+        self._config.write_text("\n".join([*common, *lines, ""]), encoding="utf-8")
 
     @property
     def address(self) -> BrokerAddress:
@@ -247,18 +254,29 @@ async def test_nothing_that_comes_stops_the_sink(
     assert "Mary" not in caplog.text
 
 
-def start_worker(tmp_path: Path, broker: Mosquitto) -> subprocess.Popen[bytes]:
-    arguments = ["run", "--store", f"sqlite:///{tmp_path}/book.db", "--broker", str(broker.address)]
+def start_worker(tmp_path: Path, url: str, *options: str, **environment: str) -> subprocess.Popen[bytes]:
+    arguments = ["run", "--store", f"sqlite:///{tmp_path}/book.db", "--broker", url, *options]
     return subprocess.Popen(
-        [sys.executable, "-c", "from gonio.cli.sink import app; app()", *arguments], stderr=subprocess.PIPE
+        [sys.executable, "-c", "from gonio.cli.sink import app; app()", *arguments],
+        stderr=subprocess.PIPE,
+        env=os.environ | environment,
     )
+
+
+def stop_worker(worker: subprocess.Popen[bytes]) -> str:
+    worker.send_signal(signal.SIGTERM)
+    said = worker.communicate(timeout=LIMIT_S)[1].decode()
+    assert worker.returncode == 0
+    assert "Traceback" not in said
+    assert "stopped" in said
+    return said
 
 
 async def test_kill_9_of_the_sink_in_mid_stream(
     store: Store, tmp_path: Path, broker: Mosquitto, records: Records
 ) -> None:
     kits = [FakeKit(broker, records(n, 80), at_once=1) for n in range(1, 4)]
-    worker = start_worker(tmp_path, broker)
+    worker = start_worker(tmp_path, str(broker.address))
     sending = asyncio.gather(*(kit.run() for kit in kits))
     killed_at = []
     for _ in range(2):
@@ -269,14 +287,71 @@ async def test_kill_9_of_the_sink_in_mid_stream(
         worker.kill()
         worker.communicate()
         killed_at.append(store.audit().records)
-        worker = start_worker(tmp_path, broker)
+        worker = start_worker(tmp_path, str(broker.address))
     await sending
-    worker.send_signal(signal.SIGTERM)
-    said = worker.communicate(timeout=LIMIT_S)[1].decode()
-    assert worker.returncode == 0
-    assert "Traceback" not in said
-    assert "stopped" in said
+    stop_worker(worker)
     found = store.audit()
     assert (found.records, found.doubled, found.gaps, found.quarantined) == (240, 0, (), 0)
     assert killed_at[-1] < 240
     assert all(ack.status is not AckStatus.REJECTED for kit in kits for ack in kit.acks)
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a self-signed certificate for localhost; gives the PEM files of certificate and key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    begin = datetime.now(UTC) - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "broker.crt", folder / "broker.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    files[1].write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return files
+
+
+def make_passwords(folder: Path) -> Path:
+    path = folder / "passwords"
+    subprocess.run(["mosquitto_passwd", "-c", "-b", str(path), "clinic", "s3cret"], check=True)
+    return path
+
+
+async def test_a_broker_behind_tls_with_a_password(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    passwords = make_passwords(tmp_path)
+    server = Mosquitto(tmp_path)
+    server.write_config(
+        "allow_anonymous false", f"password_file {passwords}", f"certfile {certificate}", f"keyfile {key}"
+    )
+    server.start()
+    url = f"mqtts://localhost:{server.port}"
+    login = {"GONIO_SINK_BROKER_USERNAME": "clinic", "GONIO_SINK_BROKER_PASSWORD": "s3cret"}
+    try:
+        heard = [
+            await hear(tmp_path, url, "--broker-ca", str(certificate), **login),
+            await hear(tmp_path, url, "--broker-ca", str(certificate)),
+            await hear(tmp_path, url, **login),
+        ]
+    finally:
+        server.kill()
+    for said, expected in zip(heard, ("listening", "Not authorized", "CERTIFICATE_VERIFY_FAILED"), strict=True):
+        assert expected in said
+        assert "s3cret" not in said
+
+
+async def hear(tmp_path: Path, url: str, *options: str, **environment: str) -> str:
+    """Start a worker, wait for the first it has to say, stop it; gives all that it said."""
+    worker = start_worker(tmp_path, url, *options, **environment)
+    assert worker.stderr is not None
+    first = await asyncio.to_thread(worker.stderr.readline)
+    return first.decode() + stop_worker(worker)
