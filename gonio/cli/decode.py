@@ -101,7 +101,7 @@ def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]
     console = Console()
     for text, one in zip(packets, decoded, strict=True):
         shown = text if len(text) <= 40 else f"{text[:37]}..."  # noqa: PLR2004 - a line's worth
-        table = Table(title=f"{profile.title}: {shown}", title_justify="left", show_header=False)
+        table = Table(title=f"{profile.family}: {shown}", title_justify="left", show_header=False)
         table.add_column(style="bold")
         table.add_column(overflow="fold")
         for name, value in _rows(one):
