@@ -18,7 +18,7 @@ from amqtt.broker import Broker
 from gonio.gateway.records import Capture, Draft
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink import Uplink, UplinkTiming
-from gonio.identity.broker import BrokerAddress
+from gonio.identity.broker import NO_DELAY, BrokerAddress
 from gonio.messages import (
     UP_FILTER,
     Ack,
@@ -60,7 +60,7 @@ class Mosquitto:
     def __init__(self, directory: Path, port: int, extra: str = "allow_anonymous true") -> None:
         self.port = port
         self._config = directory / "mosquitto.conf"
-        self._config.write_text(f"listener {port} 127.0.0.1\npersistence false\n{extra}\n")
+        self._config.write_text(f"listener {port} 127.0.0.1\npersistence false\nset_tcp_nodelay true\n{extra}\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -116,7 +116,7 @@ class Clinic:
     async def run(self) -> None:
         while True:
             with suppress(aiomqtt.MqttError):
-                async with aiomqtt.Client("127.0.0.1", self._port, timeout=2.0) as client:
+                async with aiomqtt.Client("127.0.0.1", self._port, timeout=2.0, socket_options=NO_DELAY) as client:
                     await client.subscribe(UP_FILTER, qos=1)
                     self.ready.set()
                     try:
