@@ -275,7 +275,8 @@ class KneeChain:
         """Give sense and zero for the axis; None while they, or the axis, are not known or nothing changed."""
         if self._axes is None:
             return None
-        zeroed = self._postures.zero(self._axes, self._rule)
+        held = self._zeroed.frame if self._zeroed is not None else None
+        zeroed = self._postures.zero(self._axes, self._rule, held)
         if zeroed is None or zeroed.sense < _MIN_SENSE:
             return None
         self._zeroed = zeroed

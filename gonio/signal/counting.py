@@ -13,7 +13,7 @@ from gonio.signal.reps import RepCounter, Sample
 _FOLLOW_S: Final = 1.5  # time constant with which the tilt's rest follows a leg that lies still
 _QUIET_S: Final = 0.5  # rest before the repetition that an undeclared session is named after
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
-#: A leg that is tilted by more than any raise and lies still has changed its posture: that is its rest now.
+#: A thigh that is tilted by more than any raise and lies still has changed its posture: that is its rest now.
 _MOVED, _MOVED_S, _LYING_RAD_S = math.radians(62.0), 0.4, 0.2
 _PATIENCE_S: Final = 20.0  # as has one that stays away for longer than a hold
 _NEAR: Final = math.radians(4.0)
@@ -40,7 +40,7 @@ class _Tilt:
         one, two = (_angle(r, u) for r, u in zip(self._rest, (up1, up2), strict=True))
         tilt = max(one, two)
         self._since = 0 if tilt < _NEAR else self._since + 1
-        self._lain = self._lain + 1 if tilt > _MOVED and speed < _LYING_RAD_S else 0
+        self._lain = self._lain + 1 if one > _MOVED and speed < _LYING_RAD_S else 0
         if self._since > self._patience or self._lain > self._moved:
             self._rest = (list(up1), list(up2))
             self._since = self._lain = 0

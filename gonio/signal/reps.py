@@ -26,6 +26,9 @@ from gonio.signal.exercises import ExerciseRule
 _RISE_SHARE: Final = 0.2
 #: Share of the excursion that may be left when a repetition counts as done, and when it counts as back at rest.
 _DONE_SHARE, _BACK_SHARE = 0.35, 0.12
+#: Share of the patient's usual excursion (of the present one, while none is known) that a drop must have for a new
+#: rise to be a new repetition.
+_HALF_SHARE, _UNKNOWN_SHARE = 0.5, 0.35
 #: Share of the start threshold within which the leg is at rest.
 _REST_SHARE: Final = 0.35
 #: Top share of the excursion whose centre is the peak: a held plateau has its peak in its middle, not in its noise.
@@ -43,7 +46,7 @@ WALK_SHAKE: Final = 0.66
 _BRISK_S, _BRISK_SHAKE = 1.6, 0.5
 #: A single gentle step shakes little, but it ends with the thigh ahead of where it began (share of the flexion).
 _STEP_S, _STEP_SHARE = 1.2, 0.12
-#: A repetition ends in the posture it began in: the thigh is back within 40° (lying down from standing is 90°).
+#: A repetition ends in the posture it began in: both segments are back within 40° (lying down from standing is 90°).
 _SAME_POSTURE: Final = math.cos(math.radians(40.0))
 _QUIET_RAD_S: Final = 0.3  # slower is rest
 
@@ -84,19 +87,29 @@ class _Excursion:
     thigh: list[float] = field(default_factory=list)
     shake: float = 0.0
     measured: bool = True
-    first_up: list[float] = field(default_factory=list)
-    last_up: list[float] = field(default_factory=list)
+    first: Sample | None = None
+    last: Sample | None = None
 
     def add(self, sample: Sample, x: float) -> None:
-        if not self.t:
-            self.first_up = sample.up1
-        self.last_up = sample.up1
+        self.first = self.first or sample
+        self.last = sample
         self.t.append(sample.t)
         self.x.append(x)
         self.flexion.append(sample.flexion)
         self.thigh.append(sample.thigh)
         self.shake += sample.shake
         self.measured = self.measured and sample.measured
+
+    def until(self, last: int) -> "_Excursion":
+        """Give the excursion up to a sample, with the shaking spread evenly."""
+        n = last + 1
+        part = (self.t[:n], self.x[:n], self.flexion[:n], self.thigh[:n])
+        return _Excursion(*part, self.shake * n / len(self.t), self.measured, self.first, self.last)
+
+
+def _moved(one: Sample, other: Sample) -> bool:
+    ups = ((one.up1, other.up1), (one.up2, other.up2))
+    return any(sum(a * b for a, b in zip(*pair, strict=True)) < _SAME_POSTURE for pair in ups)
 
 
 class RepCounter:
@@ -120,6 +133,7 @@ class RepCounter:
         self._done_at = math.nan
         self._peak = -math.inf
         self._low = math.inf
+        self._valley = math.inf
         self._run = _Excursion()
         self._roms: list[float] = []
         self._quiet = 0
@@ -134,6 +148,7 @@ class RepCounter:
         self._base += move
         self._peak += move
         self._low += move
+        self._valley += move
         self._run.x = [x + move for x in self._run.x]
         self._run.flexion = [f + by for f in self._run.flexion]
 
@@ -168,10 +183,33 @@ class RepCounter:
         if x <= self._base + _DONE_SHARE * rom:
             self._done_at, self._low = sample.t, x
             return self._returning(sample.t, x, rom)
+        self._valley = x if x >= self._peak else min(self._valley, x)
+        drop = self._peak - self._valley
+        if drop >= self._half() and x - self._valley >= 0.5 * drop:
+            return self._again(sample, x)
         if sample.t - run.t[0] > LONGEST_S:
             self._base = x
             self._rest(_Excursion())
         return None
+
+    def _half(self) -> float:
+        """Give the drop, rad, after which a new rise is a new repetition, though the first rest was not reached."""
+        if self._roms:
+            return max(self._rise, _HALF_SHARE * self._usual())
+        return max(self._least, _UNKNOWN_SHARE * (self._peak - self._base))
+
+    def _usual(self) -> float:
+        return sorted(self._roms)[len(self._roms) // 2]
+
+    def _again(self, sample: Sample, x: float) -> RepEvent | None:
+        """Count what went up and came down to a rest above the one it began at, and begin anew from there."""
+        run, peak = self._run, self._peak
+        lowest = min(range(run.x.index(peak), len(run.x)), key=run.x.__getitem__)
+        self._base = self._valley
+        self._rest(_Excursion())
+        self._run.add(sample, x)
+        self._out, self._peak, self._valley = True, x, x
+        return self._judge(run.until(lowest), self._base, peak)
 
     def _at_rest(self, sample: Sample, x: float) -> None:
         away = x - self._base
@@ -189,7 +227,7 @@ class RepCounter:
         self._run.add(sample, x)
         if x - self._base >= self._rise:
             self._out = True
-            self._peak = x
+            self._peak = self._valley = x
 
     def _returning(self, t: float, x: float, rom: float) -> RepEvent | None:
         self._low = min(self._low, x)
@@ -211,14 +249,14 @@ class RepCounter:
         shake = run.shake / len(run.t)
         if duration < _SHORTEST_S or shake > WALK_SHAKE or (duration < _BRISK_S and shake > _BRISK_SHAKE):
             return None
-        if sum(a * b for a, b in zip(run.first_up, run.last_up, strict=True)) < _SAME_POSTURE:
+        if run.first is None or run.last is None or _moved(run.first, run.last):
             return None
         stepped = run.thigh[-1] - run.thigh[0]
         if self.signal == "knee" and duration < _STEP_S and stepped > _STEP_SHARE * rom:
             return None
         self.last_rom = rom
         self._roms = [*self._roms[1 - _MEMORY :], rom]
-        self._rise = max(self._least, _RISE_SHARE * sorted(self._roms)[len(self._roms) // 2])
+        self._rise = max(self._least, _RISE_SHARE * self._usual())
         top = run.x.index(peak)
         self.rest_pose, self.far_pose = (run.flexion[0], run.thigh[0]), (run.flexion[top], run.thigh[top])
         t = np.array(run.t)

@@ -41,6 +41,7 @@ _STILL_BINS: Final = 4  # so long still before it is a posture
 _MIN_STANDING_BINS: Final = 3
 _UPRIGHT: Final = math.cos(math.radians(38.0))
 _MIN_ARM_M: Final = 0.06  # shorter: the motion did not show where the joint is
+_HYPEREXTENSION: Final = math.radians(30.0)
 _SAME_THIGH: Final = math.cos(math.radians(30.0))
 _MIN_RANGE: Final = math.radians(18.0)
 
@@ -124,8 +125,14 @@ class Postures:
         low, high = np.percentile(self._bends(axes), (1.0, 99.0))
         return float(high - low)
 
-    def zero(self, axes: Axes, rule: ExerciseRule | None) -> Zeroed | None:
-        """Find sense and zero for an axis; None when nothing was seen. ``rule``: the declared exercise."""
+    def zero(self, axes: Axes, rule: ExerciseRule | None, held: KneeFrame | None) -> Zeroed | None:
+        """Find sense and zero for an axis; None when nothing was seen.
+
+        Args:
+            axes: the axis, either way round.
+            rule: the declared exercise.
+            held: what is in use; its sense is kept until the knee would hyperextend as none does.
+        """
         if self._size == 0:
             return None
         up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
@@ -134,6 +141,9 @@ class Postures:
         low, high = np.percentile(bend, (2.0, 98.0))
         standing = _standing(up1, up2, still, axes)
         sense = _sense(bend, up1, still, standing, _lever_straight(axes), rule)
+        if held is not None and (held.thigh @ axes.thigh) * (held.shank @ axes.shank) > 0:
+            kept = math.copysign(max(1.0, abs(sense)), float(held.thigh @ axes.thigh))
+            sense = kept if kept * sense > 0 or not _hyperextends(bend, kept, standing) else sense
         flip = -1.0 if sense < 0 else 1.0
         thigh, shank = flip * axes.thigh, flip * axes.shank
         source = "standing" if np.count_nonzero(standing) >= _MIN_STANDING_BINS else "range"
@@ -154,6 +164,14 @@ class Postures:
             upright = float(inclination(-axes.thigh_arm[None], thigh)[0])
         frame = KneeFrame(thigh, shank, straight + float(offset), upright)
         return Zeroed(frame, source, abs(sense), float(high - low))
+
+
+def _hyperextends(bend: FloatArray, sign: float, standing: BoolArray) -> bool:
+    """Tell whether a sense makes the knee of the straightest standing hyperextend as no knee does."""
+    if not standing.any():
+        return False
+    flexion = sign * bend
+    return bool(np.percentile(flexion, 3.0) < flexion[standing].min() - _HYPEREXTENSION)
 
 
 def _standing(up1: FloatArray, up2: FloatArray, still: BoolArray, axes: Axes) -> BoolArray:
