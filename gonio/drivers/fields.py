@@ -17,17 +17,16 @@ from gonio.signal.consts import STANDARD_GRAVITY
 Value: TypeAlias = int | float | str | bool | None
 Decoded: TypeAlias = dict[str, "Value | list[Value]"]
 
-#: SI per unit, for the quantities that a stream carries.
+#: SI per unit, for the quantities that a stream of motion carries.
 TO_SI: Final[Mapping[str, float]] = {
     "m/s2": 1.0,
     "g": STANDARD_GRAVITY,
     "mg": STANDARD_GRAVITY / 1000,
     "rad/s": 1.0,
     "dps": math.pi / 180,
-    "us": 1e-6,
 }
 
-NUMPY_TYPES: Final[Mapping[str, str]] = {
+_NUMPY: Final[Mapping[str, str]] = {
     "u8": "u1",
     "i8": "i1",
     "u16": "<u2",
@@ -187,7 +186,7 @@ def motion_dtype(packet: Packet) -> np.dtype[np.void]:
     return np.dtype(
         {
             "names": [str(field.carries) for field in carried],
-            "formats": [NUMPY_TYPES[f.type] if f.count == 1 else (NUMPY_TYPES[f.type], (f.count,)) for f in carried],
+            "formats": [_NUMPY[f.type] if f.count == 1 else (_NUMPY[f.type], (f.count,)) for f in carried],
             "offsets": [field.offset for field in carried],
             "itemsize": packet.size,
         }

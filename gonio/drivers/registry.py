@@ -13,8 +13,8 @@ def match_advertisement(
 ) -> Profile | None:
     """Find the family of an advertisement.
 
-    The name decides first (its beginning before a text anywhere in it), then an advertised service, then the
-    company: makers of sensors make other things too.
+    The beginning of the name decides first, then an advertised service, then the company, whose other products
+    advertise it too, and last a text anywhere in the name.
 
     Args:
         profiles: the families to choose from.
@@ -38,8 +38,8 @@ def _rank(profile: Profile, name: str, services: set[str], companies: Mapping[in
         return 0
     if match.names and name.startswith(match.names):
         return 4
-    if any(text in name for text in match.name_contains):
-        return 3
     if services & set(match.services):
+        return 3
+    if match.company_id in companies:
         return 2
-    return 1 if match.company_id in companies else 0
+    return 1 if any(text in name for text in match.name_contains) else 0

@@ -16,8 +16,11 @@ def problems(profile: Profile) -> Iterator[str]:
         for setting, value in packet.when.items():
             if setting not in profile.settings or value not in profile.settings[setting].values:
                 yield f"packet {name}: when {setting} is {value}: the settings have no such value"
-        if packet.field("time") and profile.time.source != "field":
+        clock = packet.field("time")
+        if clock and profile.time.source != "field":
             yield f"packet {name}: has a clock, but time.source is host"
+        elif clock and profile.time.bits != clock.size * 8:
+            yield f"packet {name}: field {clock.name} is {clock.type}, but time.bits is {profile.time.bits}"
         yield from (f"packet {name}: {problem}" for problem in packet.problems())
     for name, command in profile.commands.items():
         yield from (f"command {name}: {problem}" for problem in _command_problems(profile, command))

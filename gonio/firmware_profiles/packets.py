@@ -96,6 +96,8 @@ class PacketField(Part):
         allowed = {"acceleration": ("m/s2", "g", "mg"), "angular_velocity": ("dps", "rad/s")}
         if self.carries in allowed and (self.unit not in allowed[self.carries] or self.count != 3):  # noqa: PLR2004
             raise ValueError(f"{self.carries} needs count 3 and a unit of {', '.join(allowed[self.carries])}")
+        if self.carries and self.type in ("bool", "ascii", "version", "mac", "mac_le"):
+            raise ValueError(f"{self.carries} must be a number, not {self.type}")
         if self.carries == "time" and (self.count != 1 or not self.type.startswith("u")):
             raise ValueError("a clock is one unsigned number")
         return self

@@ -15,6 +15,8 @@ WIT_SERVICE = "0000FFE5-0000-1000-8000-00805F9A34FB"
         ("Movella DOT", [], {}, "movella_dot"),
         (None, [], {0x0886: b"\x01"}, "movella_dot"),
         ("WT901BLE67", [], {}, "witmotion_ble5"),
+        ("my WT sensor", [], {}, "witmotion_ble5"),
+        ("my WT sensor", [], {0x0886: b"\x01"}, "movella_dot"),
         ("HC-08", [WIT_SERVICE], {}, "witmotion_ble5"),
         ("WTVB01-BT50", [WIT_SERVICE], {}, "witmotion_wtvb01_bt50"),
         ("WTVB02-BT50", [WIT_SERVICE], {}, None),

@@ -180,6 +180,14 @@ def _half_a_clock(c: dict[str, Any]) -> None:
     del c["time"]["bits"]
 
 
+def _clock_width(c: dict[str, Any]) -> None:
+    c["time"]["bits"] = 16
+
+
+def _text_carries(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][2]["type"] = "ascii"
+
+
 def _unknown_key(c: dict[str, Any]) -> None:
     c["colour"] = "red"
 
@@ -223,6 +231,8 @@ def _version(c: dict[str, Any]) -> None:
         (_reading, "reading battery: packet battery has no field volts"),
         (_clock, "has a clock, but time.source is host"),
         (_half_a_clock, "a clock in the packets needs tick_s, bits and marks"),
+        (_clock_width, "packet rate_quantities: field timestamp_us is u32, but time.bits is 16"),
+        (_text_carries, "angular_velocity must be a number, not ascii"),
         (_unknown_key, "colour: Extra inputs are not permitted"),
         (_padding, "padded_to 20 is below size 28"),
         (_version, "schema: "),
