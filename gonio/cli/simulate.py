@@ -76,32 +76,23 @@ async def _check(
 ) -> None:
     import json  # noqa: PLC0415
 
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
     from gonio.simulators.selfcheck import check_sensors  # noqa: PLC0415
 
     checks = await check_sensors(
         profile, motion, seconds=seconds, speed=speed, rate_hz=rate, loss=loss, tell=typer.echo
     )
-    headings = ("on", "sensor", "firmware", "battery", "MTU", "Hz", "sent", "arrived", "dropped", "malformed")
-    table = Table(*headings, "latency ms (50 %, 95 %)", title="Virtual sensors over the Bluetooth stack in process")
+    typer.echo("What arrived over the Bluetooth stack in process:")
     for check in checks:
-        info = check.info
-        table.add_row(
-            check.segment,
-            f"{info.name} {info.address}",
-            info.firmware,
-            "" if info.battery_percent is None else f"{info.battery_percent} %",
-            str(info.mtu),
-            f"{check.real_rate_hz:.2f}",
-            str(check.sent),
-            str(check.received),
-            str(check.dropped),
-            str(check.counters.malformed),
-            "{:.2f}, {:.2f}".format(*check.latency_ms),
+        info, counters = check.info, check.counters
+        battery = "unknown" if info.battery_percent is None else f"{info.battery_percent} %"
+        median_ms, late_ms = check.latency_ms
+        typer.echo(f"  {check.segment}: {info.name}, {info.address}")
+        typer.echo(f"    firmware {info.firmware or 'unknown'}, battery {battery}, MTU {info.mtu}")
+        typer.echo(
+            f"    {check.received} samples of {check.sent} sent ({check.real_rate_hz:.2f} Hz), "
+            f"{check.dropped} lost on purpose, {counters.malformed} malformed, {counters.dropped} not taken in time"
         )
-    Console().print(table)
+        typer.echo(f"    from notification to samples {median_ms:.2f} ms (95 %: {late_ms:.2f} ms)")
     if json_source is not None:
         rows = [
             {

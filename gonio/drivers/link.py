@@ -33,7 +33,7 @@ from gonio.drivers.link_errors import (
 )
 from gonio.drivers.scan import FoundSensor, scan
 from gonio.firmware_profiles import Profile
-from gonio.firmware_profiles.schema import ATT_HEADER_BYTES
+from gonio.firmware_profiles.packets import ATT_HEADER_BYTES
 from gonio.signal.chunks import SampleChunk
 
 __all__ = ["FoundSensor", "LinkCounters", "Patience", "SensorInfo", "SensorLink", "scan"]

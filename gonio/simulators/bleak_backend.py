@@ -201,7 +201,8 @@ class _Link:
         except core.TimeoutError as error:
             raise BleakError("the peer did not answer") from error
         except core.ProtocolError as error:
-            raise BleakGATTProtocolError(error.error_code or BleakGATTProtocolErrorCode.UNLIKELY_ERROR) from error
+            code = int(error.error_code or BleakGATTProtocolErrorCode.UNLIKELY_ERROR)
+            raise BleakGATTProtocolError(code) from error
         except (core.BaseBumbleError, hci.HCI_Error) as error:
             raise BleakError(str(error)) from error
 
