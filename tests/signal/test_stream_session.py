@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gonio.cli.analyze import analyse, analyze, in_streaming_order, report
+from gonio.cli.analysis import analyse, in_streaming_order, report
+from gonio.cli.analyze import analyze
 from gonio.errors import GonioError
 from gonio.recording import Recording, RecordingMeta, read, write
 from gonio.signal.chunks import KneeAngleChunk, RepEvent, SampleChunk
