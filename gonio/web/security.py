@@ -27,7 +27,7 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), bluetooth=(), usb=()",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), usb=()",
 }
 
 

@@ -58,7 +58,14 @@ def create_app(store: Book, *, names: Iterable[str] = LOOPBACK_NAMES, now: Calla
         names: the host names it answers to.
         now: the clock against which ages are told, aware.
     """
-    app = FastAPI(title="gonio review", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="gonio review",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        # FastAPI can report requests to a collector that the environment names: addresses of pages stay here
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
     review = _Review(store, now)
     app.add_api_route("/", review.root)
     app.add_api_route("/patients", review.patients)
