@@ -79,6 +79,8 @@ def _read(field: PacketField, data: bytes) -> Decoded:
     if count == 0:
         return {}
     raw = struct.unpack_from(f"<{count}{_STRUCT.get(field.type, 'B')}", data, field.offset)
+    if field.flags:
+        return {field.name: [name for bit, name in field.flags.items() if raw[0] >> bit & 1]}
     values = [_number(field, item) for item in raw]
     if field.count == 1:
         return {field.name: values[0]}
@@ -153,8 +155,8 @@ def encode_fields(packet: Packet, values: Mapping[str, object]) -> bytes:
 
     Args:
         packet: the layout.
-        values: by field name, in the form that ``decode_fields`` gives. A field told by ``steps`` cannot be written:
-            give the one that covers the same bytes.
+        values: by field name, in the form that ``decode_fields`` gives. A field with ``steps`` or ``flags`` cannot be
+            written: give the one that covers the same bytes.
 
     Raises:
         CodecError: a field that the packet has not, or a value that it cannot hold.
@@ -164,7 +166,7 @@ def encode_fields(packet: Packet, values: Mapping[str, object]) -> bytes:
     fields = {field.name: field for field in packet.fields}
     for name, value in values.items():
         field = fields.get(name)
-        if field is None or field.steps:
+        if field is None or field.derived:
             raise CodecError(f"the packet has no field {name} that can be written")
         if field.type in _TEXTS:
             data[field.offset : field.end] = _text_bytes(field, value)

@@ -56,6 +56,7 @@ class PacketField(Part):
         bias: added after scaling.
         unit: of the decoded value.
         labels: names of whole numbers (then the decoded value is the name).
+        flags: names of bits, the lowest being 0 (then the decoded value is the list of those that are set).
         steps: a falling table of (at least, value), for what is told by thresholds; its unit is that of the value.
         parts: names of the single elements, used where a packet is cut inside the field.
         limit: largest magnitude that the sensor can mean; beyond it a packet is foreign.
@@ -71,11 +72,17 @@ class PacketField(Part):
     bias: float = 0.0
     unit: Unit = "none"
     labels: dict[int, str] = Field(default_factory=dict)
+    flags: dict[int, str] = Field(default_factory=dict)
     steps: tuple[tuple[float, int], ...] = ()
     parts: tuple[Name, ...] = ()
     limit: float | None = Field(default=None, gt=0)
     carries: Literal["time", "acceleration", "angular_velocity"] | None = None
     union: bool = False
+
+    @property
+    def derived(self) -> bool:
+        """Whether it only interprets bytes that another field gives as they are, so that it cannot be written."""
+        return bool(self.steps or self.flags)
 
     @property
     def size(self) -> int:
@@ -96,6 +103,10 @@ class PacketField(Part):
         allowed = {"acceleration": ("m/s2", "g", "mg"), "angular_velocity": ("dps", "rad/s")}
         if self.carries in allowed and (self.unit not in allowed[self.carries] or self.count != 3):  # noqa: PLR2004
             raise ValueError(f"{self.carries} needs count 3 and a unit of {', '.join(allowed[self.carries])}")
+        if self.flags and (self.count != 1 or not self.type.startswith("u")):
+            raise ValueError("flags are bits of one unsigned number")
+        if any(not 0 <= bit < self.size * 8 for bit in self.flags):
+            raise ValueError(f"a flag lies outside the {self.size * 8} bits of the field")
         if self.carries and self.type in ("bool", "ascii", "version", "mac", "mac_le"):
             raise ValueError(f"{self.carries} must be a number, not {self.type}")
         if self.carries == "time" and (self.count != 1 or not self.type.startswith("u")):

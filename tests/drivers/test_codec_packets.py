@@ -82,7 +82,7 @@ def _close(field: PacketField, read: Any, written: Any) -> bool:  # noqa: ANN401
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_every_packet_is_read_as_it_was_written(packet: Packet, data: st.DataObject) -> None:
-    fields = [field for field in packet.fields if not field.steps]
+    fields = [field for field in packet.fields if not field.derived]
     taken: set[int] = set(range(len(packet.prefix)))
     values = {}
     for field in fields:  # of those that share bytes, the first
@@ -265,12 +265,22 @@ def test_what_is_no_packet_is_told_as_such(
         ("device_info", {"mac": "D4:22"}, "does not take 6 bytes"),
         ("device_info", {"firmware_version": "three"}, "cannot be written"),
         ("power_off_report", {"report": "resting"}, "no code means 'resting'"),
+        ("extended_euler", {"status_flags": ["acc_clip_x"]}, "no field status_flags that can be written"),
         ("battery", {"battery_percent": "full"}, "is no number"),
     ],
 )
 def test_a_value_that_no_packet_can_hold_is_refused(packet: str, values: dict[str, Any], message: str) -> None:
     with pytest.raises(CodecError, match=message):
         encode_packet(DOT, packet, values)
+
+
+def test_the_status_of_a_dot_names_what_was_clipped() -> None:
+    data = encode_packet(
+        DOT, "extended_quaternion", {"quaternion_wxyz": [1.0, 0.0, 0.0, 0.0], "status": 0b10_0000_1001}
+    )
+    decoded = decode_packet(DOT, "15172003", data, {"payload_mode": 2})
+    assert decoded["status"] == 521
+    assert decoded["status_flags"] == ["acc_clip_x", "gyr_clip_x", "new_mag_sample"]
 
 
 def test_what_is_no_number_is_none() -> None:
