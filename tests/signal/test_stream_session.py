@@ -86,6 +86,38 @@ def test_a_session_does_not_depend_on_interleaving(order: list[tuple[bool, int]]
     assert one_angle.tobytes() == other_angle.tobytes()
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_jitter_and_drift_cost_no_repetition_and_less_than_a_degree(own: bool) -> None:  # noqa: FBT001 - a parameter
+    motion = LegMotion.for_seconds("mini-squat", 40)
+    t = np.asarray(np.arange(40 * 50) / 50, dtype=np.float64)
+    ideal, real = (Session(exercise="mini-squat", side="right", rate_hz=50) for _ in range(2))
+    linked = _leg(40, own=own)
+    for segment in SEGMENTS:
+        ideal.feed(segment, SampleChunk(*motion.imu(segment, t), t))
+        real.feed(segment, linked[segment])
+    ideal.finish()
+    real.finish()
+    one, other = ideal.result(), real.result()
+    assert motion.truth.rep_count == len(one.reps) == len(other.reps)
+    for rep, found in zip(one.reps, other.reps, strict=True):
+        assert found.peak_s - 900 == pytest.approx(rep.peak_s, abs=0.05)
+        assert found.peak_flexion == pytest.approx(rep.peak_flexion, abs=np.radians(1.0))
+
+
+def test_sensors_of_different_rates_share_a_grid() -> None:
+    motion = LegMotion.for_seconds("mini-squat", 20)
+    session = Session(exercise=None, side="right", rate_hz=60, nominal_rate_hz={"thigh": 120, "shank": 60})
+    out: list[KneeAngleChunk | RepEvent] = []
+    for segment, rate_hz in zip(SEGMENTS, (120, 60), strict=True):
+        t = np.asarray(np.arange(20 * rate_hz) / rate_hz, dtype=np.float64)
+        out += session.feed(segment, SampleChunk(*motion.imu(segment, t), t, t + 0.01))
+    out += session.finish()
+    times = np.concatenate([one.t_s for one in out if isinstance(one, KneeAngleChunk)])
+    assert np.allclose(np.diff(times), 1 / 60)
+    assert [one.rate_hz for one in session.result().defects] == pytest.approx([120, 60], rel=1e-6)
+    assert [one.lost for one in session.result().defects] == [0, 0]
+
+
 def test_chunks_come_in_the_order_in_which_they_were_complete(recording: Recording) -> None:
     ends, lengths = [], {"thigh": 0, "shank": 0}
     for segment, chunk in in_streaming_order(recording, 64):
