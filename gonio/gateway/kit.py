@@ -270,7 +270,7 @@ class Kit:
         Args:
             exercise: its name; None for the settings', and where that is None too it is recognised.
             side: the leg; None for the settings'.
-            listener: told of everything as it happens; must return at once.
+            listener: told of everything as it happens; must return at once and not raise.
 
         Raises:
             UsageError: no sensors are paired, or the exercise is unknown.

@@ -29,7 +29,6 @@ from gonio.gateway.events import (
     SessionStarted,
     Trouble,
 )
-from gonio.gateway.groups import first_error
 from gonio.gateway.journal import SessionJournal
 from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.latency import LatencyMeter
@@ -95,7 +94,7 @@ class SessionRunner:
             streams: the sensor on each segment; not yet started.
             clock: whose monotonic clock also stamped the sensors' arrivals.
             reconnect: gives a lost sensor's new stream, started; may try as long as it likes, it is cancelled.
-            listener: told of everything as it happens, in the event loop; must return at once.
+            listener: told of everything as it happens, in the event loop; must return at once and not raise.
             regain_s: how long a lost sensor may stay away, s.
         """
         self._keeper = keeper
@@ -116,6 +115,7 @@ class SessionRunner:
         self._journal = SessionJournal(store, opened, self._start_s)
         self._journal_due = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._stopped_s: float | None = None
         self._ended = False
         self._flags: set[str] = set()
         self._reps = 0
@@ -127,6 +127,8 @@ class SessionRunner:
 
     def stop(self) -> None:
         """End the session; :meth:`run` then finishes it. Again has no effect."""
+        if self._stopped_s is None:
+            self._stopped_s = self._clock.now_s()
         self._stopping.set()
 
     async def run(self) -> FinishedSession:
@@ -137,22 +139,17 @@ class SessionRunner:
         Raises:
             PeerError: a sensor could not be started.
         """
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep_journal(), name="session-journal")
-                for segment in SEGMENTS:
-                    await self._streams[segment].start()
-                self._tell(SessionStarted(self._record_id))
-                async with asyncio.TaskGroup() as readers:
-                    tasks_reading = [
-                        readers.create_task(self._read(segment), name=f"session-{segment}") for segment in SEGMENTS
-                    ]
-                    readers.create_task(self._stop_streams(tasks_reading), name="session-stop")
-                self._take(self._session.finish())
-                self._ended = True
-                self._journal_due.set()
-        except* PeerError as group:
-            raise first_error(group) from None
+        for segment in SEGMENTS:
+            await self._streams[segment].start()
+        self._tell(SessionStarted(self._record_id))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_journal(), name="session-journal")
+            async with asyncio.TaskGroup() as readers:
+                reading = [readers.create_task(self._read(segment), name=f"session-{segment}") for segment in SEGMENTS]
+                readers.create_task(self._stop_streams(reading), name="session-stop")
+            self._take(self._session.finish())
+            self._ended = True
+            self._journal_due.set()
         return await self._commit()
 
     # --- sensors -----------------------------------------------------------------------------------------------------
@@ -279,11 +276,12 @@ class SessionRunner:
         return summary.model_copy(update={"interrupted": True, "reps": (), "curve": None})
 
     def _summary(self, result: SessionResult) -> SessionSummary:
+        until_s = self._clock.now_s() if self._stopped_s is None else self._stopped_s
         return summarise(
             self._plan,
             result,
             start_s=self._start_s,
-            duration_s=self._clock.now_s() - self._start_s,
+            duration_s=until_s - self._start_s,
             sensors=[self._sensor(segment, result) for segment in SEGMENTS],
             flags=sorted(self._flags),
         )

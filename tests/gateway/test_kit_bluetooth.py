@@ -54,9 +54,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(directory: Path, *, broker: str = "mqtt://127.0.0.1:1") -> AsyncIterator[Bench]:
+async def bench(directory: Path, *, broker: str = "mqtt://127.0.0.1:1", speed: float = 6.0) -> AsyncIterator[Bench]:
     motion = LegMotion("heel-slide", reps=2, seed=5, standing_s=2.0)
-    world, radio = World(speed=6.0), Radio()
+    world, radio = World(speed=speed), Radio()
     scanner, client = backends(await radio.device("kit", CENTRAL))
     settings = KitSettings(data_dir=directory / "kit", broker=broker, scan_s=3.0)
 
@@ -138,7 +138,7 @@ async def test_a_dropped_link_comes_back_within_the_session(tmp_path: Path) -> N
 
 
 async def test_record_gives_a_recording(tmp_path: Path) -> None:
-    async with bench(tmp_path) as b:
+    async with bench(tmp_path, speed=25.0) as b:
         await b.kit.find_and_pair(thigh=THIGH, shank=SHANK)
         stop = asyncio.Event()
 
