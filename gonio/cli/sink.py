@@ -119,6 +119,8 @@ def audit(
 def _tell(found: "Audit") -> None:
     typer.echo(f"{found.records} records, {found.doubled} doubled, {found.quarantined} in quarantine")
     typer.echo(f"{found.data_days} data days (sessions measured by real sensors, on the patients' calendars)")
+    if found.unassigned:
+        typer.echo(f"{found.unassigned} sessions belong to no patient: bind their kits (gonio clinic kit bind)")
     for gap in found.gaps:
         span = f"sequence {gap.first}" if gap.first == gap.last else f"sequences {gap.first} to {gap.last}"
         typer.echo(f"missing from kit {gap.kit_id}, outbox {gap.outbox_id}: {span}")

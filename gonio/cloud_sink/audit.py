@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from gonio.cloud_sink.model import Audit, Gap
-from gonio.cloud_sink.schema import DAY_ENTRIES, QUARANTINE, RECORDS
+from gonio.cloud_sink.schema import DAY_ENTRIES, QUARANTINE, RECORDS, SESSIONS
 
 
 def audit(connection: Connection) -> Audit:
@@ -15,6 +15,9 @@ def audit(connection: Connection) -> Audit:
         doubled=_doubled(connection),
         gaps=_gaps(connection),
         quarantined=connection.execute(select(func.count()).select_from(QUARANTINE)).scalar_one(),
+        unassigned=connection.execute(
+            select(func.count()).select_from(SESSIONS).where(SESSIONS.c.patient_id.is_(None))
+        ).scalar_one(),
         data_days=_data_days(connection),
     )
 

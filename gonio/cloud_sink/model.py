@@ -101,6 +101,8 @@ class Audit:
         doubled: records that tell of the same capture as another one.
         gaps: sequences that are missing.
         quarantined: things refused and kept aside.
+        unassigned: sessions of nobody: their kit was bound to no patient when they were captured, or its clock was
+            not synchronised and it cannot be told to whom.
         data_days: distinct pairs of patient and calendar date (the patient's time zone, at capture) with at least
             one session that a real sensor measured and whose clock was synchronised. Simulated sessions and played
             recordings are tests and never count; nor do check-ins, which are self-report.
@@ -110,4 +112,5 @@ class Audit:
     doubled: int
     gaps: tuple[Gap, ...]
     quarantined: int
+    unassigned: int
     data_days: int

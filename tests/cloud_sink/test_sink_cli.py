@@ -44,6 +44,7 @@ def test_a_patient_a_kit_and_what_the_audit_says(url: str, envelope: Callable[..
     assert "sequences 2 to 3" in run(sink.app, "audit", "--store", url)
     run(clinic.app, "kit", "unbind", "kit-001", "--store", url, "--at", "2026-03-01T00:00:01-06:00")
     assert json.loads(run(sink.app, "audit", "--store", url, "--json"))["data_days"] == 0
+    assert "2 sessions belong to no patient" in run(sink.app, "audit", "--store", url)
     assert patient in run(clinic.app, "patient", "list", "--store", url)
 
 

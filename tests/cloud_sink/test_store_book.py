@@ -255,8 +255,8 @@ def test_data_days_are_dates_of_the_patient_with_real_measurements(
 
 
 def test_nobodys_session_is_no_data_day(store: Store, envelope: Make, now: datetime) -> None:
-    store.ingest("kit-001", [envelope()], now)
-    assert store.audit().data_days == 0
+    store.ingest("kit-001", [envelope(1), envelope(2), envelope(3, kind="check-in")], now)
+    assert (store.audit().data_days, store.audit().unassigned) == (0, 2)
 
 
 def test_one_file_many_handles(tmp_path: Path, envelope: Make, now: datetime) -> None:
