@@ -45,7 +45,9 @@ _FORCE_FLOOR: Final = 1e-3
 
 #: How much the joint's acceleration counts in a block's heading against the rotation.
 _FORCE_SHARE: Final = 0.3
-_ROUNDS: Final = 8
+_ROUNDS: Final = 5
+#: Mean squared relative rotation below which a block hardly counts, (rad/s)², and the misfit that is as good as none.
+_FAINT, _FIT_FLOOR = 0.02, 0.004
 _STEPS: Final = 120
 _DELTAS: Final = np.arange(_STEPS) * (2.0 * np.pi / _STEPS)
 _AROUND: Final = np.radians(np.arange(-60.0, 61.0, 4.0))
@@ -99,10 +101,10 @@ class Axes:
 
 def _smooth(x: FloatArray, width: int) -> FloatArray:
     """Mean over a window (valid part only) of an (n, 3) array."""
-    if width < 2:
+    if width == 1:
         return x
     total = np.cumsum(np.concatenate([np.zeros((1, x.shape[1])), x]), axis=0)
-    return (total[width:] - total[:-width]) / width
+    return np.asarray((total[width:] - total[:-width]) / width)
 
 
 def _lever(gyr: FloatArray, rate_hz: float) -> FloatArray:
@@ -203,9 +205,9 @@ def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None
 
     def cost(trig: FloatArray) -> FloatArray:
         """Give the cost (w, m) at headings (w, m, 3)."""
-        out = np.log(np.einsum("wma,wab,wmb->wm", trig, beside, trig) + floor)
+        out = np.log(np.sum(trig @ beside * trig, axis=2) + floor)
         if force is not None:
-            out += _FORCE_SHARE * np.log(np.einsum("wma,wab,wmb->wm", trig, force, trig) + _FORCE_FLOOR)
+            out += _FORCE_SHARE * np.log(np.sum(trig @ force * trig, axis=2) + _FORCE_FLOOR)
         return np.asarray(out)
 
     # coarse, then fine, then the bottom of a parabola: the heading must not depend on where the grid happens to lie
@@ -217,7 +219,7 @@ def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None
     rows = np.arange(len(first))
     before, at, after = values[rows, k - 1], values[rows, k], values[rows, k + 1]
     bow = before - 2.0 * at + after
-    shift = np.where(bow > 1e-12, 0.5 * (before - after) / np.maximum(bow, 1e-12), 0.0)
+    shift = 0.5 * (before - after) / np.maximum(bow, 1e-9)
     return np.asarray(fine[rows, k] + np.clip(shift, -1.0, 1.0) * (_NEAR[1] - _NEAR[0]))
 
 
@@ -234,14 +236,14 @@ def _disagreement(force: FloatArray, arms: FloatArray) -> FloatArray:
     parts[10, 1] = -1.0
     parts[6:9, 2] = arms[3:]
     parts[11, 2] = -1.0
-    return np.einsum("ia,wij,jb->wab", parts, force, parts)
+    return np.asarray(parts.T @ force @ parts)
 
 
-def _principal(sums: FloatArray, trig: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Pool (w, 3, 3, 3, 3) at headings: first principal direction, all eigenvalues, and each block's matrix."""
-    each = np.einsum("wa,wabij,wb->wij", trig, sums, trig)
-    values, vectors = np.linalg.eigh(np.einsum("w,wij->ij", weight, each))
-    return vectors[:, 2], values, each
+def _principal(sums: FloatArray, trig: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Pool (w, 3, 3, 3, 3) at headings: the first principal direction, and each block's matrix."""
+    each = np.einsum("wab,wabij->wij", trig[:, :, None] * trig[:, None, :], sums)
+    _, vectors = np.linalg.eigh(np.einsum("w,wij->ij", weight, each))
+    return vectors[:, 2], each
 
 
 def _weights(each: FloatArray, j: FloatArray) -> FloatArray:
@@ -260,29 +262,42 @@ class _Hypothesis:
     residual: FloatArray  # (w,) of the joint's horizontal acceleration, (m/s²)²
     hinge: float
     rotation: float
+    fit: float
 
 
-def _settle(s: _Stack, j1: FloatArray, j2: FloatArray) -> _Hypothesis:
-    """Fit axes, headings and lever arms from a first guess of the axes on, turn by turn."""
+def _settle(s: _Stack, j1: FloatArray, j2: FloatArray, *, rounds: int = _ROUNDS) -> _Hypothesis:
+    """Fit axes, headings and lever arms from a first guess of the axes on, turn by turn; 0 rounds keep the axes."""
     weight = np.ones(len(s.thigh))
-    arms = np.zeros(6)
-    deltas, residual = np.zeros(len(s.thigh)), np.zeros(len(s.thigh))
-    values = np.zeros(3)
-    rotation = 0.0
-    for turn in range(_ROUNDS):
-        deltas = _headings(s, j1, j2, arms if turn else None)
+    deltas = _headings(s, j1, j2, None)
+    arms, residual = _joint_acceleration(s.force, deltas)
+    for _ in range(rounds):
         trig = _trig(deltas)
-        new1, values, each = _principal(s.thigh, trig, weight)
-        new2, _, each2 = _principal(s.shank, trig, weight)
+        new1, each = _principal(s.thigh, trig, weight)
+        new2, each2 = _principal(s.shank, trig, weight)
         j1 = new1 if new1 @ j1 > 0 else -new1
         j2 = new2 if new2 @ j2 > 0 else -new2
         weight = _weights(each, j1) + _weights(each2, j2)
-        rotation = float(np.max(np.einsum("i,wij,j->w", j1, each, j1)))
+        deltas = _headings(s, j1, j2, arms)
         arms, residual = _joint_acceleration(s.force, deltas)
-    for part in (slice(0, 3), slice(3, 6)):  # the joint's place in the sagittal plane needs two strong directions
-        if np.linalg.eigvalsh(np.mean(s.force[:, part, part], axis=0))[1] < _ARM_STRENGTH:
-            arms[part] = math.nan
-    return _Hypothesis(j1, j2, deltas, arms, residual, float(values[2] / values.sum()), rotation)
+    return _Hypothesis(j1, j2, deltas, arms, residual, *_judge(s, j1, j2, _trig(deltas)))
+
+
+def _judge(s: _Stack, j1: FloatArray, j2: FloatArray, trig: FloatArray) -> tuple[float, float, float]:
+    """Give the share of rotation about the axes, the largest rotation of a block, and how well the axes fit.
+
+    The last adds up the blocks' logarithms of what is beside the axes and of how much the two axes point apart.
+    """
+    total, about = np.zeros(len(trig)), np.zeros(len(trig))
+    for sums, j in ((s.thigh, j1), (s.shank, j2)):
+        each = np.einsum("wab,wabij->wij", trig[:, :, None] * trig[:, None, :], sums)
+        total += 0.5 * np.einsum("wii->w", each)
+        about += 0.5 * np.einsum("i,wij,j->w", j, each, j)
+    apart = 1.0 - np.einsum("wk,i,wkij,j->w", trig, j1, s.turn, j2)
+    counts = total / (total + _FAINT)
+    fit = -float(np.sum(counts * np.log(1.0 - about / (total + 1e-9) + apart + _FIT_FLOOR)))
+    weight = counts / (total - about + 0.02 * total + 1e-4)
+    hinge = float(np.sum(weight * about) / (np.sum(weight * total) + 1e-12))
+    return hinge, float(np.max(about)), fit
 
 
 def _joint_acceleration(force: FloatArray, deltas: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -296,7 +311,7 @@ def _joint_acceleration(force: FloatArray, deltas: FloatArray) -> tuple[FloatArr
     mix[:, 9, 6] = 1.0
     mix[:, 10, 6] = -c[:, 0, 0]
     mix[:, 11, 6] = -s[:, 0, 0]
-    each = np.einsum("wia,wij,wjb->wab", mix, force, mix)
+    each = mix.transpose(0, 2, 1) @ force @ mix
     size = each[:, 6, 6] + 1e-3
     pooled = np.einsum("w,wab->ab", 1.0 / size, each)
     arms = np.linalg.solve(pooled[:6, :6] + _ARM_RIDGE * w * np.eye(6), pooled[:6, 6])
@@ -304,8 +319,14 @@ def _joint_acceleration(force: FloatArray, deltas: FloatArray) -> tuple[FloatArr
     return arms, np.einsum("a,wab,b->w", line, each, line)
 
 
-def fit_axes(blocks: Sequence[BlockSums]) -> tuple[Axes, Axes, float]:
+def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None) -> tuple[Axes, Axes, float]:
     """Find the axis from blocks of motion (one at least), for both relative signs.
+
+    A planar motion fits many axes, so several first guesses are followed and the best kept.
+
+    Args:
+        blocks: the motion.
+        known: what was found before; one of the first guesses.
 
     Returns:
         The two hypotheses, and the vote of the joint's acceleration: the log of the second's unexplained part over
@@ -317,25 +338,47 @@ def fit_axes(blocks: Sequence[BlockSums]) -> tuple[Axes, Axes, float]:
         np.stack([b.turn for b in blocks]),
         np.stack([b.force for b in blocks]),
     )
-    each = np.einsum("da,wabij,db->wdij", _TRIG, s.thigh, _TRIG)
+    guesses = _guesses(s, 2 if known is not None else 3)
+    if known is not None:
+        guesses.append((known.thigh, known.shank))
+    pairs = [(_settle(s, j1, j2), _settle(s, j1, -j2)) for j1, j2 in guesses]
+    one, other = max(pairs, key=lambda pair: max(pair[0].fit, pair[1].fit))
+    if other.fit > one.fit:
+        one, other = other, one
+    if (one.j1 @ other.j1) * (one.j2 @ other.j2) > 0:  # both came to the same: the other sign fits nowhere near
+        other = _settle(s, one.j1, -one.j2, rounds=0)
+    votes = np.log((other.residual + _FORCE_FLOOR) / (one.residual + _FORCE_FLOOR))
+    return _axes(s, one), _axes(s, other), float(votes.sum())
+
+
+def _guesses(s: _Stack, count: int) -> list[tuple[FloatArray, FloatArray]]:
+    """Give first guesses of the axes: of the blocks with the most hinge-like rotation, at each one's best heading."""
+    each = np.einsum("dab,wabij->wdij", _TRIG[:, :, None] * _TRIG[:, None, :], s.thigh)
     values = np.linalg.eigvalsh(each)
     beside = values[:, :, 0] + values[:, :, 1]
-    start = int(np.argmax(np.max(values[:, :, 2] / (beside + 1e-3), axis=1)))
-    first = _TRIG[int(np.argmin(beside[start]))][None]
-    j1, _, _ = _principal(s.thigh[start : start + 1], first, np.ones(1))
-    j2, _, _ = _principal(s.shank[start : start + 1], first, np.ones(1))
-    one, other = _settle(s, j1, j2), _settle(s, j1, -j2)
-    votes = np.log((other.residual + _FORCE_FLOOR) / (one.residual + _FORCE_FLOOR))
-    return _axes(one, len(blocks)), _axes(other, len(blocks)), float(votes.sum())
+    best = np.argmin(beside, axis=1)
+    rows = np.arange(len(best))
+    promise = values[rows, best, 2] ** 2 / (beside[rows, best] + 0.02 * values[rows, best, 2] + 1e-3)
+    out = []
+    for k in np.argsort(-promise)[:count]:
+        trig, block = _TRIG[best[k]][None], slice(int(k), int(k) + 1)
+        j1, _ = _principal(s.thigh[block], trig, np.ones(1))
+        j2, _ = _principal(s.shank[block], trig, np.ones(1))
+        out.append((j1, j2))
+    return out
 
 
-def _axes(h: _Hypothesis, blocks: int) -> Axes:
+def _axes(s: _Stack, h: _Hypothesis) -> Axes:
+    arms = -h.arms
+    for part in (slice(0, 3), slice(3, 6)):  # the joint's place in the sagittal plane needs two strong directions
+        if np.linalg.eigvalsh(np.mean(s.force[:, part, part], axis=0))[1] < _ARM_STRENGTH:
+            arms[part] = math.nan
     return Axes(
         thigh=h.j1,
         shank=h.j2,
-        thigh_arm=-h.arms[:3],
-        shank_arm=-h.arms[3:],
+        thigh_arm=arms[:3],
+        shank_arm=arms[3:],
         hinge=h.hinge,
         rotation=h.rotation,
-        blocks=blocks,
+        blocks=len(s.thigh),
     )

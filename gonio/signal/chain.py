@@ -265,7 +265,7 @@ class KneeChain:
             return
         power = 1 << (self._seen_blocks.bit_length() - 1)
         self._next_fit = self._seen_blocks + max(1, power // 2)
-        one, other, acceleration = fit_axes(self._sums)
+        one, other, acceleration = fit_axes(self._sums, self._axes)
         vote = sign_vote(one, other, acceleration, self._postures, self._rule)
         axes = one if vote >= 0 else other
         if _trusted(axes, abs(vote)):

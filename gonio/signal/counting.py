@@ -13,7 +13,7 @@ from gonio.signal.reps import RepCounter, Sample
 _FOLLOW_S: Final = 1.5  # time constant with which the tilt's rest follows a leg that lies still
 _QUIET_S: Final = 0.5  # rest before the repetition that an undeclared session is named after
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
-#: A thigh that is tilted by more than any raise and lies still has changed its posture: that is its rest now.
+#: A leg that is tilted by more than any raise (in an undeclared exercise its thigh, for the knee may bend) and still has changed its posture: that is its rest now.
 _MOVED, _MOVED_S, _LYING_RAD_S = math.radians(62.0), 0.4, 0.2
 _PATIENCE_S: Final = 20.0  # as has one that stays away for longer than a hold
 _NEAR: Final = math.radians(4.0)
@@ -27,7 +27,8 @@ class _Tilt:
     The larger of the two sensors' angles between "up" now and "up" at rest.
     """
 
-    def __init__(self, rate_hz: float) -> None:
+    def __init__(self, rate_hz: float, *, declared: bool) -> None:
+        self._declared = declared
         self._share = 1.0 - math.exp(-1.0 / (_FOLLOW_S * rate_hz))
         self._rest: tuple[list[float], list[float]] | None = None
         self._since = self._lain = 0
@@ -40,7 +41,7 @@ class _Tilt:
         one, two = (_angle(r, u) for r, u in zip(self._rest, (up1, up2), strict=True))
         tilt = max(one, two)
         self._since = 0 if tilt < _NEAR else self._since + 1
-        self._lain = self._lain + 1 if one > _MOVED and speed < _LYING_RAD_S else 0
+        self._lain = self._lain + 1 if (tilt if self._declared else one) > _MOVED and speed < _LYING_RAD_S else 0
         if self._since > self._patience or self._lain > self._moved:
             self._rest = (list(up1), list(up2))
             self._since = self._lain = 0
@@ -90,7 +91,7 @@ class Counting:
         self._rules = rules
         self._counters = [RepCounter(rule, rate_hz) for rule in rules]
         self._chosen: RepCounter | None = self._counters[0] if exercise in RULES else None
-        self._tilt = _Tilt(rate_hz) if any(rule.signal == "thigh" for rule in rules) else None
+        self._tilt = _Tilt(rate_hz, declared=exercise is not None) if any(rule.signal == "thigh" for rule in rules) else None
         self._waiting: list[RepEvent] = []
         self._reps: list[RepEvent] = []
         self._guesses: list[tuple[str, bool]] = []

@@ -25,11 +25,12 @@ Vector: TypeAlias = Sequence[float]
 
 def plane(axis: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Give two unit vectors (3,) that span the plane normal to a unit axis, right-handed with it."""
-    helper = np.zeros(3)
-    helper[int(np.argmin(np.abs(axis)))] = 1.0
-    first = np.cross(axis, helper)
-    first /= np.linalg.norm(first)
-    return first, np.cross(axis, first)
+    x, y, z = axis.tolist()
+    sides = ((0.0, z, -y), (-z, 0.0, x), (y, -x, 0.0))  # the axis crossed with x, y and z
+    a, b, c = max(sides, key=lambda side: _dot(side, side))
+    norm = math.sqrt(a * a + b * b + c * c)
+    a, b, c = a / norm, b / norm, c / norm
+    return np.array((a, b, c)), np.array((y * c - z * b, z * a - x * c, x * b - y * a))
 
 
 def inclination(up: FloatArray, axis: FloatArray) -> FloatArray:

@@ -41,6 +41,7 @@ _STILL_BINS: Final = 4  # so long still before it is a posture
 _MIN_STANDING_BINS: Final = 3
 _UPRIGHT: Final = math.cos(math.radians(38.0))
 _MIN_ARM_M: Final = 0.06  # shorter: the motion did not show where the joint is
+_SOFT_STANDING: Final = math.radians(15.0)  # a knee more bent than that from the straightest stand is no stand
 _HYPEREXTENSION: Final = math.radians(30.0)
 _SAME_THIGH: Final = math.cos(math.radians(30.0))
 _MIN_RANGE: Final = math.radians(18.0)
@@ -148,8 +149,8 @@ class Postures:
         thigh, shank = flip * axes.thigh, flip * axes.shank
         source = "standing" if np.count_nonzero(standing) >= _MIN_STANDING_BINS else "range"
         if source == "standing":
-            held = flip * bend[standing]
-            stood = float(np.median(held[held < held.min() + math.radians(15.0)]))
+            poses = flip * bend[standing]
+            stood = float(np.median(poses[poses < poses.min() + _SOFT_STANDING]))
             reached = min(stood, float(np.percentile(flip * bend, 0.5)))
             straight = 0.5 * (stood - STANDING_FLEXION + reached - STRAIGHTEST_FLEXION)
         else:

@@ -29,8 +29,14 @@ def bends() -> tuple[FloatArray, FloatArray]:
 
 
 def aligned(thigh: FloatArray, shank: FloatArray, measured: BoolArray | None = None) -> AlignedChunk:
-    parts = [np.ascontiguousarray(v) for v in (thigh[:, 0], thigh[:, 1:4], thigh[:, 4:], shank[:, 1:4], shank[:, 4:])]
-    return AlignedChunk(*parts, np.ones(len(thigh), dtype=np.bool_) if measured is None else measured)
+    return AlignedChunk(
+        t_s=np.ascontiguousarray(thigh[:, 0]),
+        thigh_acc=np.ascontiguousarray(thigh[:, 1:4]),
+        thigh_gyr=np.ascontiguousarray(thigh[:, 4:]),
+        shank_acc=np.ascontiguousarray(shank[:, 1:4]),
+        shank_gyr=np.ascontiguousarray(shank[:, 4:]),
+        measured=np.ones(len(thigh), dtype=np.bool_) if measured is None else measured,
+    )
 
 
 def run(
@@ -66,7 +72,7 @@ def resampled(data: FloatArray, rate_hz: float) -> FloatArray:
 
 def test_the_filter_in_chunks_is_the_filter_sample_by_sample() -> None:
     rng = np.random.default_rng(1)
-    acc, gyr = rng.normal(0, 3, (400, 3)) + (0, 0, 9.8), rng.normal(0, 1, (400, 3))
+    acc, gyr = rng.normal(0, 3, (400, 3)) + np.array((0, 0, 9.8)), rng.normal(0, 1, (400, 3))
     one_by_one = VQF(0.02)
     quats = []
     for a, g in zip(acc, gyr, strict=True):
