@@ -30,8 +30,9 @@ ESTIMATE_S: Final = 0.64
 FIRST_S: Final = 1.0
 #: How long an estimate remembers, s: long enough for a drift of a few ppm, short enough to follow its changes.
 WINDOW_S: Final = 60.0
-#: Bound on the drift of a sensor with a clock: crystals keep within 100 ppm, poor oscillators within 1000.
-MAX_DRIFT: Final = 0.002
+#: Bound on the drift of a sensor with a clock: crystals keep within 100 ppm, but a clock that is a count of samples
+#: at their nominal rate is as far off as that rate.
+MAX_DRIFT: Final = 0.02
 #: Distinct times remembered to tell a repeated sample from a restart: the largest notification known, twice.
 _REMEMBERED: Final = 64
 
