@@ -15,6 +15,8 @@ _ANKLE_HEIGHT_M: Final = 0.08
 _HALF_STANCE_M: Final = 0.10  # from the body's middle to a foot
 _SETTLE_S: Final = 0.4  # between two parts of a change of posture
 _SHIFT_OF_WEIGHT_S: Final = 1.6
+#: Hip abduction at the far end of a repetition, mean and spread, degrees: with a free foot, and with a planted one.
+_ASIDE_DEG: Final = ((2.5, 1.5), (0.5, 1.0))
 _SWAY_SEATED: Final = 0.25  # of an upright body's sway
 _SWAY_LYING: Final = 0.04
 
@@ -113,14 +115,17 @@ class Choreography:
             case "partial":
                 reached *= rng.uniform(0.55, 0.85)
                 left = rng.uniform(0.10, 0.25)
+        # nobody moves in one plane: the knee falls to the outside on the way, more in a leg that nothing holds
+        aside = {} if exercise.main == "abduction" else {"abduction": rng.normal(*_ASIDE_DEG[exercise.planted])}
+        back_aside = {} if exercise.main == "abduction" else {"abduction": rng.normal(0.0, 0.7)}
         start_s = self.score.now_s
         end_s = start_s + out_s + hold_s + back_s
         if end_s > latest_end_s:
             return None
-        self.score.glide(out_s, _between(exercise, reached), out)
+        self.score.glide(out_s, _between(exercise, reached) | aside, out)
         if hold_s > 0:  # a held limb sags a little
             self.score.glide(hold_s, _between(exercise, reached * rng.uniform(0.985, 0.998)))
-        self.score.glide(back_s, _between(exercise, left * reached), back)
+        self.score.glide(back_s, _between(exercise, left * reached) | back_aside, back)
         self.score.wait(rest_s)
         return start_s, end_s
 

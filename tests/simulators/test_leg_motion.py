@@ -74,8 +74,8 @@ def test_first_comes_relaxed_standing_with_its_flexion() -> None:
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
-@pytest.mark.parametrize("seconds", [40.0, 60.0])
-def test_fills_a_time_with_whole_repetitions(exercise: str, seconds: float) -> None:
+def test_fills_a_time_with_whole_repetitions(exercise: str) -> None:
+    seconds = 45.0
     motion = LegMotion.for_seconds(exercise, seconds, seed=21)
     assert motion.duration_s == seconds
     reps = motion.truth.reps
@@ -149,7 +149,7 @@ def test_left_leg_is_the_right_ones_mirror_image(exercise: str) -> None:
         assert gyr_left == pytest.approx(gyr_right * (-1, 1, -1), abs=1e-7)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 2**32), segment=st.sampled_from(SEGMENTS))
 def test_mounting_only_turns_the_signals(seed: int, segment: Segment) -> None:
     straight = LegMotion("mini-squat", reps=1, seed=seed, mounting=STRAIGHT)
@@ -160,13 +160,17 @@ def test_mounting_only_turns_the_signals(seed: int, segment: Segment) -> None:
 
 
 def test_mountings_are_spread_over_all_rotations() -> None:
-    mounts = [LegMotion("quad-set", reps=1, seed=seed, standing_s=0.0).mounting["thigh"] for seed in range(24)]
+    brief = Tempo(0.3, 0.0, 0.3, 0.0)
+    mounts = [
+        LegMotion("mini-squat", reps=1, seed=seed, standing_s=0.0, rest_s=0.0, tempo=brief).mounting["thigh"]
+        for seed in range(24)
+    ]
     directions = np.array([mount.apply((0.0, 0.0, 1.0)) for mount in mounts])
     assert np.linalg.norm(directions.mean(axis=0)) < 0.5
     assert np.linalg.eigvalsh(directions.T @ directions / len(directions)).min() > 0.12
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     exercise=st.sampled_from((*EXERCISES, NO_EXERCISE)),
     side=st.sampled_from(("left", "right")),
