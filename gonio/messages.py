@@ -34,7 +34,7 @@ ENVELOPE_VERSION: Final = 1
 MAX_ENVELOPES: Final = 100  # in one publish: a day of a busy kit is under 20 records
 MAX_PAYLOAD_BYTES: Final = 131_072  # one record: an hour of repetitions with its curve is under 40 kB
 MAX_PUBLISH_BYTES: Final = 1_048_576  # compressed; 100 records of 1.5 kB are 150 kB
-MAX_INFLATED_BYTES: Final = 16_777_216  # what a zip bomb can reach
+MAX_INFLATED_BYTES: Final = 2_097_152  # what a zip bomb can reach; as JSON of empty lists it still takes 60 MB
 
 
 class MessageError(GonioError):
@@ -272,13 +272,14 @@ def pack(envelopes: Sequence[Envelope]) -> bytes:
     """Write a publish.
 
     Raises:
-        MessageError: no envelope, more than MAX_ENVELOPES, or over MAX_PUBLISH_BYTES once compressed.
+        MessageError: no envelope, more than MAX_ENVELOPES, over MAX_INFLATED_BYTES as text, or over
+            MAX_PUBLISH_BYTES once compressed.
     """
     if not 1 <= len(envelopes) <= MAX_ENVELOPES:
         raise MessageError(f"a publish holds 1 to {MAX_ENVELOPES} records, not {len(envelopes)}")
-    text = "[" + ",".join(e.model_dump_json(exclude_none=True) for e in envelopes) + "]"
-    packed = zlib.compress(text.encode(), 9)
-    if len(packed) > MAX_PUBLISH_BYTES:
+    text = ("[" + ",".join(e.model_dump_json(exclude_none=True) for e in envelopes) + "]").encode()
+    packed = zlib.compress(text, 9)
+    if len(text) > MAX_INFLATED_BYTES or len(packed) > MAX_PUBLISH_BYTES:
         raise MessageError(f"the publish is over {MAX_PUBLISH_BYTES} bytes: send fewer records at once")
     return packed
 
@@ -341,7 +342,10 @@ def _record_id_of(item: object) -> uuid.UUID | None:
 
 def reason_of(error: ValidationError) -> str:
     """Say in one line what is wrong with a record, without repeating its content (it may be a patient's)."""
-    parts = [f"{'.'.join(str(p) for p in e['loc']) or 'record'}: {e['msg']}" for e in error.errors()[:3]]
+    parts = []
+    for fault in error.errors()[:3]:
+        known = fault["loc"][:-1] if fault["type"] == "extra_forbidden" else fault["loc"]  # a stray name is content too
+        parts.append(f"{'.'.join(str(part) for part in known) or 'record'}: {fault['msg'][:100]}")
     more = error.error_count() - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
 

@@ -191,6 +191,10 @@ def test_a_reason_never_repeats_the_content() -> None:
     got = one(zlib.compress(json.dumps([fields]).encode()))
     assert isinstance(got, BadRecord)
     assert "Smith" not in got.reason
+    stray = one(zlib.compress(json.dumps([json.loads(envelope().model_dump_json()) | {"Smith": 1}]).encode()))
+    assert isinstance(stray, BadRecord)
+    assert "Smith" not in stray.reason
+    assert "not permitted" in stray.reason
 
 
 @pytest.mark.parametrize(
