@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page
 from examples.review_sample import NOW, Sample, sample_clinic
 from gonio.cloud_sink.review.serve import review_server
 
-pytestmark = pytest.mark.peer("chromium")
+pytestmark = [pytest.mark.peer("chromium"), pytest.mark.asyncio(loop_scope="module")]
 
 # WCAG 2.2 contrast of the text of every visible element against the nearest background that is not transparent
 CONTRAST = """() => {
