@@ -28,9 +28,10 @@ _CHANNELS: Final = 6
 class ImuQuality:
     """How good a sensor is; what varies from unit to unit is given as a standard deviation.
 
-    The defaults are of a phone-grade MEMS unit as found in wearable sensors. They are typical magnitudes of that class
-    and belong to no one product: noise of 0.007 degree/s/√Hz and 0.15 mg/√Hz; a bias after power-on of 0.5 degree/s
-    and 10 mg (start-up biases of 1 degree/s per axis are normal); half a percent of scale and of axis crookedness.
+    The defaults are of a wearable motion sensor with a consumer's MEMS unit that was calibrated when it was made.
+    They are typical magnitudes of that class, taken from no one data sheet: noise of 0.007 degree/s/√Hz and 0.15
+    mg/√Hz; a turn-on bias of 0.5 degree/s (1 degree/s on an axis is normal) and of 5 mg, which tilts a resting sensor
+    by 0.3 degrees an axis (an uncalibrated unit has 20 mg and more); half a percent of scale and of crookedness.
 
     Attributes:
         gyr_noise: density, rad/s/√Hz.
@@ -48,7 +49,7 @@ class ImuQuality:
     gyr_noise: float = float(np.radians(0.007))
     acc_noise: float = 0.15e-3 * STANDARD_GRAVITY
     gyr_bias: float = float(np.radians(0.5))
-    acc_bias: float = 10e-3 * STANDARD_GRAVITY
+    acc_bias: float = 5e-3 * STANDARD_GRAVITY
     gyr_walk: float = float(np.radians(0.003))
     acc_walk: float = 0.02e-3 * STANDARD_GRAVITY
     scale: float = 0.005
