@@ -1,19 +1,27 @@
 """The uplink against real brokers and a small clinic that acknowledges what it has committed."""
 
 import asyncio
+import gc
 import random
 import signal
 import socket
 import subprocess
+import sys
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiomqtt
 import pytest
 from amqtt.broker import Broker
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from gonio.gateway.records import Capture, Draft
 from gonio.gateway.store import KitStore
@@ -322,6 +330,121 @@ async def test_a_refused_login_is_said(store: KitStore, tmp_path: Path) -> None:
         async with running(uplink.run()):
             await until(lambda: "authori" in (uplink.status.reason or ""))
             assert uplink.status.connections == 0
+
+
+def make_certificates(directory: Path) -> None:
+    """Make an authority (ca.pem) and a broker's certificate for 127.0.0.1 (broker.pem, broker.key)."""
+    now = datetime.now(UTC)
+
+    def certificate(
+        name: str, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey, *, ca: bool
+    ) -> bytes:
+        def named(text: str) -> x509.Name:
+            return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+        alternative = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(named(name))
+            .issuer_name(named(issuer))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(alternative, critical=False)
+        )
+        return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    directory.chmod(0o755)
+    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    (directory / "ca.pem").write_bytes(certificate("gonio test CA", ca_key, "gonio test CA", ca_key, ca=True))
+    (directory / "broker.pem").write_bytes(certificate("broker", key, "gonio test CA", ca_key, ca=False))
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (directory / "broker.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    (directory / "broker.key").chmod(0o644)
+
+
+@pytest.mark.peer("mosquitto")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho drops a socket that failed TLS
+async def test_tls_with_the_right_authority_and_with_a_wrong_one(store: KitStore) -> None:
+    commit(store, 12)
+    with TemporaryDirectory() as folder:  # readable by the broker, which gives up root
+        directory = Path(folder)
+        make_certificates(directory)
+        plain = free_port()
+        extra = (
+            f"allow_anonymous true\ncertfile {directory}/broker.pem\nkeyfile {directory}/broker.key\n"
+            f"listener {plain} 127.0.0.1"
+        )
+        with mosquitto(directory, extra) as broker:
+            clinic = Clinic(plain)
+            trusted = BrokerAddress.parse(f"mqtts://127.0.0.1:{broker.port}", ca_file=directory / "ca.pem")
+            distrusted = BrokerAddress.parse(f"mqtts://127.0.0.1:{broker.port}")
+            async with running(clinic.run()):
+                await asyncio.wait_for(clinic.ready.wait(), LIMIT_S)
+                uplink = Uplink(store, distrusted, store.kit_id, timing=FAST)
+                async with running(uplink.run()):
+                    await until(lambda: "certificate verify failed" in (uplink.status.reason or ""))
+                assert not clinic.stored
+                uplink = Uplink(store, trusted, store.kit_id, timing=FAST)
+                async with running(uplink.run()):
+                    assert await uplink.drain(LIMIT_S)
+    assert_all_there(store, clinic, 12)
+    gc.collect()  # here, where the dropped socket is expected
+
+
+KIT = """
+import asyncio, sys
+from pathlib import Path
+from gonio.gateway.clock import KitClock
+from gonio.gateway.records import Draft
+from gonio.gateway.store import KitStore
+from gonio.gateway.uplink import Uplink, UplinkTiming
+from gonio.identity.broker import BrokerAddress
+from gonio.messages import Kind, new_record_id
+
+async def main(store, uplink, clock):
+    running = asyncio.create_task(uplink.run())
+    while True:
+        draft = Draft(new_record_id(), Kind.CHECK_IN, clock.capture(), 1, "{}")
+        await asyncio.to_thread(store.commit, draft)
+        print(draft.record_id, flush=True)
+        await asyncio.sleep(0.002)
+
+async def start():
+    store = KitStore.open(Path(sys.argv[1]))
+    timing = UplinkTiming(answer_s=0.3, longest_wait_s=0.5, reconnect_s=0.05, longest_reconnect_s=0.2)
+    await main(store, Uplink(store, BrokerAddress.parse(sys.argv[2]), store.kit_id, timing=timing), KitClock())
+
+asyncio.run(start())
+"""
+
+
+@pytest.mark.peer("mosquitto")
+async def test_a_kit_killed_in_its_uplink_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    said: list[uuid.UUID] = []
+    with mosquitto(tmp_path) as broker:
+        clinic, url = Clinic(broker.port), f"mqtt://127.0.0.1:{broker.port}"
+        async with running(clinic.run()):
+            for records in (15, 90):
+                child = await asyncio.create_subprocess_exec(
+                    sys.executable, "-c", KIT, str(tmp_path / "kit"), url, stdout=subprocess.PIPE
+                )
+                assert child.stdout is not None
+                lines = [await child.stdout.readline() for _ in range(records)]
+                child.kill()
+                said += [uuid.UUID(line.decode().strip()) for line in lines]
+                said += [uuid.UUID(line) for line in (await child.stdout.read()).decode().split() if len(line) == 36]
+                assert await child.wait() == -signal.SIGKILL
+            with KitStore.open(tmp_path / "kit") as store:
+                uplink = uplink_to(store, broker.port)
+                async with running(uplink.run()):
+                    assert await uplink.drain(LIMIT_S)
+                count = store.counts().acknowledged
+                assert_all_there(store, clinic, count)
+    assert set(said) <= set(clinic.stored)
+    assert len(said) <= count <= len(said) + 2
 
 
 async def test_a_broker_that_never_answers_is_no_busy_loop(store: KitStore) -> None:
