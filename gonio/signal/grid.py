@@ -5,7 +5,8 @@ the two samples around its moment. What the gaps do:
 
 - up to ``clock.bridged_s`` the line is taken for a measurement;
 - longer ones are bridged too, but ``measured`` is False inside;
-- inside one longer than PAUSE_S nothing is given: ``t_s`` leaps by whole steps to the first moment after it.
+- inside one longer than PAUSE_S nothing is given: ``t_s`` leaps by whole steps to the first moment after it, and
+  ``measured`` is False at that one, so that whatever spans the leap shows it.
 
 A moment is given as soon as both streams have reached it, so the streams' order and chunks change nothing. While one
 stream is ahead its samples wait, MAX_AHEAD of them at most; beyond, the oldest are dropped and leave a gap.
@@ -82,6 +83,7 @@ class Aligner:
         self._streams: dict[Segment, _Stream] = {"thigh": _Stream(), "shank": _Stream()}
         self._start_s: float | None = None
         self._next = 0
+        self._leapt = False
 
     def feed(self, segment: Segment, chunk: TimedChunk) -> list[AlignedChunk]:
         """Take samples of one sensor in; give the moments that both have reached.
@@ -126,10 +128,13 @@ class Aligner:
         if paused[0]:
             resume = max(place.resumes_s for place in places.values() if place.gap_s[0] > PAUSE_S)
             self._next = self._first_from(resume)
+            self._leapt = True
             return None
         n = int(paused.argmax()) if paused.any() else len(moments)
         self._next += n
         measured = np.logical_and(*(place.gap_s[:n] <= self._bridged_s for place in places.values()))
+        if self._leapt:
+            measured[0] = self._leapt = False
         thigh, shank = (places[segment].values(n) for segment in SEGMENTS)
         return AlignedChunk(moments[:n], thigh[:, :3], thigh[:, 3:], shank[:, :3], shank[:, 3:], measured)
 

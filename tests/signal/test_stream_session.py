@@ -104,6 +104,28 @@ def test_jitter_and_drift_cost_no_repetition_and_less_than_a_degree(own: bool) -
         assert found.peak_flexion == pytest.approx(rep.peak_flexion, abs=np.radians(1.0))
 
 
+def test_a_sensor_that_falls_silent_and_comes_back_with_a_new_clock_is_seen_in_the_result() -> None:
+    leg = _leg(40)
+    session = Session(exercise="mini-squat", side="right", rate_hz=50)
+    out: list[KneeAngleChunk | RepEvent] = []
+    for segment, one in leg.items():
+        assert one.sensor_s is not None
+        assert one.arrival_s is not None
+        index = np.arange(2000)
+        keep = (index < 900) | (index > 1500) if segment == "shank" else index >= 0
+        own = one.sensor_s - np.where((index > 1500) & (segment == "shank"), one.sensor_s[1500], 0.0)
+        out += session.feed(segment, SampleChunk(one.acc[keep], one.gyr[keep], own[keep], one.arrival_s[keep]))
+    out += session.finish()
+    result = session.result()
+    assert "gap" in result.flags
+    thigh, shank = result.defects
+    assert (thigh.gaps, thigh.restarts, shank.gaps, shank.restarts) == (0, 0, 1, 1)
+    assert shank.longest_gap_s == pytest.approx(601 / 50, abs=0.05)
+    steps_s = np.diff(np.concatenate([one.t_s for one in out if isinstance(one, KneeAngleChunk)]))
+    assert steps_s.max() == pytest.approx(601 / 50, abs=0.1)  # whole steps of the grid
+    assert all(not rep.measured for rep in result.reps if rep.start_s < 920 < rep.end_s)
+
+
 def test_sensors_of_different_rates_share_a_grid() -> None:
     motion = LegMotion.for_seconds("mini-squat", 20)
     session = Session(exercise=None, side="right", rate_hz=60, nominal_rate_hz={"thigh": 120, "shank": 60})
