@@ -10,23 +10,25 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gonio.signal.chain import KneeChain
-from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent
+from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult
+from gonio.signal.consts import BoolArray, FloatArray
 
 DATA = Path(os.environ.get("GONIO_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-def table(path):
+def table(path: Path) -> FloatArray:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt") as file:
         rows = list(csv.reader(file))
     return np.array([[float(v) for v in row] for row in rows[1:]])
 
 
-def load(name):
+def load(name: str) -> tuple[dict[str, Any], FloatArray, FloatArray, FloatArray | None, FloatArray | None]:
     folder = DATA / name
     meta = tomllib.loads((folder / "recording.toml").read_text())
     thigh, shank = (table(folder / f"{segment}.csv.gz") for segment in ("thigh", "shank"))
@@ -36,7 +38,9 @@ def load(name):
     return meta, thigh[:n], shank[:n], truth, reps
 
 
-def run(rate, thigh, shank, exercise, size=10):
+def run(
+    rate: float, thigh: FloatArray, shank: FloatArray, exercise: str | None, size: int = 10
+) -> tuple[SessionResult, FloatArray, BoolArray, list[RepEvent], float]:
     chain = KneeChain(rate, exercise=exercise, side=None)
     angles, reps = [], []
     n = len(thigh)
@@ -53,11 +57,11 @@ def run(rate, thigh, shank, exercise, size=10):
     return chain.result(()), flexion, ok, reps, cost
 
 
-def wrapped(x):
+def wrapped(x: FloatArray) -> FloatArray:
     return (x + np.pi) % (2 * np.pi) - np.pi
 
 
-def angle_error(flexion, ok, truth):
+def angle_error(flexion: FloatArray, ok: BoolArray, truth: FloatArray) -> str:
     n = min(len(flexion), len(truth))
     use = ok[:n] & (truth[:n, 2] > 0)
     if not use.any():
@@ -72,7 +76,7 @@ def angle_error(flexion, ok, truth):
     return min(texts)[1]
 
 
-def matched(found, true):
+def matched(found: list[RepEvent], true: FloatArray) -> int:
     pairs = 0
     left = list(found)
     for start, end in true:
@@ -85,7 +89,7 @@ def matched(found, true):
     return pairs
 
 
-def main():
+def main() -> None:
     names = sys.argv[1:] or sorted(p.name for p in DATA.iterdir() if (p / "recording.toml").exists())
     for name in names:
         meta, thigh, shank, truth, true = load(name)

@@ -13,7 +13,8 @@ from gonio.signal.reps import RepCounter, Sample
 _FOLLOW_S: Final = 1.5  # time constant with which the tilt's rest follows a leg that lies still
 _QUIET_S: Final = 0.5  # rest before the repetition that an undeclared session is named after
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
-#: A leg that is tilted by more than any raise (in an undeclared exercise its thigh, for the knee may bend) and still has changed its posture: that is its rest now.
+#: A leg that lies still and tilted by more than any raise has changed its posture: that is its rest now (in an
+#: undeclared exercise the thigh must be so, for the knee may bend).
 _MOVED, _MOVED_S, _LYING_RAD_S = math.radians(62.0), 0.4, 0.2
 _PATIENCE_S: Final = 20.0  # as has one that stays away for longer than a hold
 _NEAR: Final = math.radians(4.0)
@@ -91,7 +92,9 @@ class Counting:
         self._rules = rules
         self._counters = [RepCounter(rule, rate_hz) for rule in rules]
         self._chosen: RepCounter | None = self._counters[0] if exercise in RULES else None
-        self._tilt = _Tilt(rate_hz, declared=exercise is not None) if any(rule.signal == "thigh" for rule in rules) else None
+        self._tilt = (
+            _Tilt(rate_hz, declared=exercise is not None) if any(rule.signal == "thigh" for rule in rules) else None
+        )
         self._waiting: list[RepEvent] = []
         self._reps: list[RepEvent] = []
         self._guesses: list[tuple[str, bool]] = []

@@ -19,7 +19,6 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from gonio.signal.chunks import RepEvent
-from gonio.signal.consts import RepSignal
 from gonio.signal.exercises import ExerciseRule
 
 #: Excursion that starts a repetition, as a share of the median of the patient's last repetitions.
@@ -34,7 +33,7 @@ _REST_SHARE: Final = 0.35
 #: Top share of the excursion whose centre is the peak: a held plateau has its peak in its middle, not in its noise.
 _TOP_SHARE: Final = 0.08
 _MEMORY: Final = 7  # repetitions that the patient's own excursion is the median of
-_SHORTEST_S: Final = 0.6
+_SHORTEST_S: Final = 0.45  # between leaving the rest and being back
 #: Longest time away from rest, s: holds are 5 to 10 s; longer is a change of posture. Bounds the samples kept.
 LONGEST_S: Final = 30.0
 _LINGER_S: Final = 8.0  # a small offset held this long is the new rest
@@ -123,7 +122,7 @@ class RepCounter:
             rate_hz: rate of the samples, Hz.
         """
         self.rule = rule
-        self.signal: RepSignal = rule.signal
+        self.signal = rule.signal
         self._sign = -1.0 if rule.moves == "extends" else 1.0
         self._least = math.radians(rule.smallest)
         self._rise = self._least

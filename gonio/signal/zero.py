@@ -211,10 +211,10 @@ def _sense(
         stood = float(np.median(bend[standing]))
         score += 3.0 * ((high - stood) - (stood - low)) / span
     elif rule is not None and rule.moves == "flexes" and still.any():
-        score += 1.5 * (high + low - 2.0 * float(np.median(bend[still][:10]))) / span
+        score += 2.0 * (high + low - 2.0 * float(np.median(bend[still][:10]))) / span
     elif rule is not None and rule.moves == "extends" and not rule.closed:
         usual = np.median(thigh, axis=0)
         hanging = still & (thigh @ (usual / np.linalg.norm(usual)) > _SAME_THIGH)  # not the standing that went before
         if hanging.any():
-            score += 1.5 * (2.0 * float(np.median(bend[hanging][:10])) - high - low) / span
+            score += 2.0 * (2.0 * float(np.median(bend[hanging][:10])) - high - low) / span
     return score

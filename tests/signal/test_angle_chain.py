@@ -1,0 +1,121 @@
+"""The chain on the simulated leg: what it finds, and that it says when it does not know."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gonio.signal.chain import KneeChain
+from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult
+from gonio.simulators.leg import LegMotion
+
+RATE_HZ = 60.0
+
+
+def feed(
+    motion: LegMotion, exercise: str | None, *, gap: tuple[float, float] | None = None, seed: int = 0
+) -> tuple[list[KneeAngleChunk], list[RepEvent], SessionResult]:
+    rng = np.random.default_rng(seed)
+    t = np.arange(0, motion.duration_s, 1 / RATE_HZ)
+    clean = (*motion.imu("thigh", t), *motion.imu("shank", t))
+    noise, bias = (0.03, 0.003, 0.03, 0.003), (0.05, 0.01, 0.05, 0.01)  # m/s² and rad/s in turn
+    signals = [
+        x + rng.normal(0, sd, x.shape) + rng.normal(0, off, 3) for x, sd, off in zip(clean, noise, bias, strict=True)
+    ]
+    measured = np.ones(len(t), dtype=np.bool_)
+    if gap is not None:
+        measured[(t >= gap[0]) & (t < gap[1])] = False
+    chain = KneeChain(RATE_HZ, exercise=exercise, side=motion.side)
+    out = chain.feed(AlignedChunk(t, signals[0], signals[1], signals[2], signals[3], measured)) + chain.finish()
+    angles = [o for o in out if isinstance(o, KneeAngleChunk)]
+    return angles, [o for o in out if isinstance(o, RepEvent)], chain.result(())
+
+
+@pytest.mark.parametrize(
+    "exercise", ["heel-slide", "mini-squat", "long-arc-quad", "sit-to-stand", "straight-leg-raise"]
+)
+def test_the_simulated_exercise_is_counted(exercise: str) -> None:
+    motion = LegMotion.for_seconds(exercise, 60, seed=4)
+    _, reps, result = feed(motion, exercise)
+    assert len(reps) == motion.truth.rep_count
+    assert result.reps == tuple(reps)
+    assert result.exercise == exercise
+    assert not result.recognised
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_heel_slides_are_as_deep_as_they_were(seed: int) -> None:
+    motion = LegMotion.for_seconds("heel-slide", 60, seed=seed)
+    angles, reps, result = feed(motion, "heel-slide")
+    assert motion.truth.max_flexion is not None
+    assert math.degrees(result.max_flexion) == pytest.approx(math.degrees(motion.truth.max_flexion), abs=3.0)
+    for rep, true in zip(reps, motion.truth.reps, strict=True):
+        assert min(rep.end_s, true.end_s) - max(rep.start_s, true.start_s) > 0.3 * (rep.end_s - rep.start_s)
+    flexion = np.concatenate([a.flexion for a in angles])
+    ok = np.concatenate([a.ok for a in angles])
+    t = np.concatenate([a.t_s for a in angles])
+    assert ok[-600:].all()
+    assert np.degrees(np.abs(flexion - motion.flexion(t))[-600:]).max() < 5.0
+
+
+def test_a_walk_is_no_exercise() -> None:
+    motion = LegMotion("none", duration_s=60.0, seed=2)
+    _, reps, result = feed(motion, None)
+    assert reps == []
+    assert (result.exercise, result.recognised) == ("none", True)
+
+
+def test_before_calibration_the_angle_says_that_it_does_not_know() -> None:
+    motion = LegMotion.for_seconds("heel-slide", 40, seed=1)
+    angles, _, result = feed(motion, "heel-slide")
+    assert result.calibrated_at_s is not None
+    for angle in angles:
+        early = angle.t_s <= result.calibrated_at_s
+        assert not angle.ok[early].any()
+        assert np.isnan(angle.flexion[early]).all()
+
+
+def test_stillness_calibrates_nothing() -> None:
+    n = 1200
+    acc, gyr = np.tile((0.0, 0.0, 9.81), (n, 1)), np.zeros((n, 3))
+    chain = KneeChain(50.0, exercise="heel-slide", side=None)
+    chunk = AlignedChunk(np.arange(n) / 50.0, acc, gyr, acc, gyr, np.ones(n, dtype=np.bool_))
+    out = [*chain.feed(chunk), *chain.finish()]
+    result = chain.result(())
+    assert not any(isinstance(o, RepEvent) or o.ok.any() for o in out)
+    assert (result.zero, result.calibrated_at_s, result.ok_fraction) == ("none", None, 0.0)
+    assert "not-calibrated" in result.flags
+    assert math.isnan(result.max_flexion)
+
+
+def test_a_gap_is_not_ok_and_spoils_its_repetition_only() -> None:
+    motion = LegMotion.for_seconds("heel-slide", 60, seed=1)
+    middle = motion.truth.reps[3].peak_s
+    angles, reps, result = feed(motion, "heel-slide", gap=(middle - 0.4, middle + 0.4))
+    ok = np.concatenate([a.ok for a in angles])
+    t = np.concatenate([a.t_s for a in angles])
+    assert not ok[(t >= middle - 0.4) & (t < middle + 0.4)].any()
+    assert "gap" in result.flags
+    assert [rep.measured for rep in reps].count(False) == 1
+
+
+def test_an_empty_session_has_an_empty_result() -> None:
+    chain = KneeChain(60.0, exercise=None, side="right")
+    assert chain.finish() == []
+    result = chain.result(())
+    assert (result.exercise, result.reps, result.curve) == ("none", (), ())
+    assert math.isnan(result.start_s)
+
+
+def test_an_unknown_exercise_is_refused() -> None:
+    with pytest.raises(ValueError, match="there is no exercise"):
+        KneeChain(60.0, exercise="jump", side=None)
+
+
+def test_the_curve_stays_small() -> None:
+    motion = LegMotion.for_seconds("heel-slide", 120, seed=3)
+    *_, result = feed(motion, "heel-slide")
+    assert 150 < len(result.curve) <= 301
+    assert result.curve_step_s == 0.5
+    at = round(100 / result.curve_step_s)
+    assert math.degrees(result.curve[at]) == pytest.approx(math.degrees(motion.flexion(np.array([100.0]))[0]), abs=6.0)
