@@ -7,6 +7,8 @@ from typing import Final
 #: Shown in place of a number that is not known.
 UNKNOWN: Final = "—"
 MINUS: Final = "\N{MINUS SIGN}"
+#: Stands between groups of thousands, and between a number and its percent sign.
+THIN: Final = "\N{NARROW NO-BREAK SPACE}"
 
 
 class Level(Enum):
@@ -24,7 +26,7 @@ class Level(Enum):
 
 def number(value: float, places: int = 0) -> str:
     """Write a number with a true minus sign and thin groups of thousands, and never as minus zero."""
-    text = f"{value:,.{places}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    text = f"{value:,.{places}f}".replace(",", THIN)
     if text.startswith("-"):
         text = text[1:] if not text.strip("-0.") else MINUS + text[1:]
     return text
@@ -44,10 +46,10 @@ def percent(share: float) -> str:
     """Write a share of 0 to 1; only the whole is written as 100 % and only nothing as 0 %."""
     value = round(100 * share)
     if value == 100 and share < 1:  # noqa: PLR2004 - percent
-        return "over 99 %"
+        return f"over 99{THIN}%"
     if value == 0 and share > 0:
-        return "under 1 %"
-    return f"{value} %"
+        return f"under 1{THIN}%"
+    return f"{value}{THIN}%"
 
 
 def count(value: int, one: str, many: str | None = None) -> str:
@@ -75,6 +77,11 @@ def clock(moment: datetime) -> str:
 def day(moment: datetime) -> str:
     """Write a day in full: "Sunday, 22 November 2026"."""
     return f"{moment:%A}, {moment.day} {moment:%B} {moment.year}"
+
+
+def brief_day(moment: datetime) -> str:
+    """Write a day for a narrow column: "Sun, 22 Nov 2026"."""
+    return f"{moment:%a}, {moment.day} {moment:%b} {moment.year}"
 
 
 def short_day(moment: datetime) -> str:

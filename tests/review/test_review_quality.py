@@ -41,8 +41,8 @@ def test_an_unknown_flag_is_shown_as_it_is() -> None:
         ({"ok_fraction": 0.3}, Level.ACT, "trustworthy only"),
         ({"interrupted": True}, Level.WATCH, "cut off"),
         ({"sensors": (make_sensor("shank", 0),)}, Level.ACT, "The shank's sensor sent nothing"),
-        ({"sensors": (make_sensor("thigh", 60, lost=400),)}, Level.WATCH, "lost 11 %"),
-        ({"sensors": (make_sensor("thigh", 60, lost=1800),)}, Level.ACT, "lost 50 %"),
+        ({"sensors": (make_sensor("thigh", 60, lost=400),)}, Level.WATCH, "lost 11\u202f%"),
+        ({"sensors": (make_sensor("thigh", 60, lost=1800),)}, Level.ACT, "lost 50\u202f%"),
         ({"recognised": True}, Level.GOOD, "recognised from the motion"),
     ],
 )

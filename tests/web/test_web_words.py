@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gonio.web.words import age, clock, count, day, degrees, duration, number, percent
+from gonio.web.words import age, brief_day, clock, count, day, degrees, duration, number, percent
 
 NOW = datetime(2026, 11, 22, 9, 40, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def test_an_unknown_angle_is_a_dash() -> None:
     ("share", "text"), [(0, "0 %"), (0.001, "under 1 %"), (0.5, "50 %"), (0.999, "over 99 %"), (1, "100 %")]
 )
 def test_a_share_is_whole_only_when_it_is(share: float, text: str) -> None:
-    assert percent(share) == text
+    assert percent(share) == text.replace(" %", "\u202f%")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,7 @@ def test_ages(passed: timedelta, text: str) -> None:
 
 
 def test_moments_and_counts_as_people_say_them() -> None:
+    assert brief_day(NOW) == "Sun, 22 Nov 2026"
     assert (day(NOW), clock(NOW)) == ("Sunday, 22 November 2026", "9:40")
     assert (count(1, "session"), count(0, "session"), count(2, "session is", "sessions are")) == (
         "1 session",

@@ -9,7 +9,7 @@ from gonio.cloud_sink.model import PatientRow
 from gonio.cloud_sink.review.book import Book
 from gonio.cloud_sink.review.rows import SessionLine, session_line
 from gonio.cloud_sink.review.zone import PatientZone
-from gonio.web.words import UNKNOWN, age, clock, day, number
+from gonio.web.words import UNKNOWN, age, brief_day, clock, number
 
 #: Patients whose newest session is read for the list; the others show when it was and open as well.
 NEWEST_FOR: Final = 200
@@ -59,7 +59,7 @@ def _line(row: PatientRow, newest: Sequence[SessionLine], zone: PatientZone, now
         address=f"/patients/{row.patient_id}",
         name=row.name,
         sessions=number(row.sessions),
-        last_day=f"{day(local)}, {clock(local)}" if local else UNKNOWN,
+        last_day=f"{brief_day(local)}, {clock(local)}" if local else UNKNOWN,
         last_age=age(last, now) if last else "no session yet",
         newest=newest[0] if newest else None,
     )

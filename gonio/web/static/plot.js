@@ -164,9 +164,11 @@
       head.className = "chart-head";
       this.readout = document.createElement("output");
       this.readout.className = "readout";
+      const touch = matchMedia("(pointer: coarse)").matches;
       this.rest = this.zooms
-        ? "Point at the curve for its values; drag over a part to enlarge it."
-        : "Point at a session for its values.";
+        ? touch ? "Touch the curve for its values; + enlarges it."
+          : "Point at the curve for its values; drag over a part to enlarge it."
+        : `${touch ? "Touch" : "Point at"} a session for its values.`;
       this.readout.textContent = this.rest;
       head.append(this.readout);
       if (this.zooms) {
