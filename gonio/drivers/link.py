@@ -33,6 +33,9 @@ QUEUE_CAPACITY: Final = 4096
 #: A stream whose samples are seldom may be silent for this many of its notifications.
 _SILENT_NOTIFICATIONS: Final = 5
 
+#: After a silence, s: when it was this program that stood still, what has come meanwhile is delivered only now.
+_GRACE_S: Final = 0.2
+
 Sequence = Literal["recover", "prepare", "start", "stop"]
 _SEQUENCES: Final[tuple[Sequence, ...]] = ("recover", "prepare", "start", "stop")
 
@@ -195,8 +198,7 @@ class SensorLink:
         end: SensorLostError | None = None
         while True:
             try:
-                async with asyncio.timeout(limit_s):
-                    notifications = await inbox.take()
+                notifications = await _next(inbox, limit_s)
             except TimeoutError:
                 end = self._connection.lose(f"has sent nothing for {limit_s:.3g} s")
                 break
@@ -293,6 +295,19 @@ class SensorLink:
                 value = await answer
         await self._connection.unsubscribe(uuid)
         return value
+
+
+async def _next(inbox: Inbox, limit_s: float) -> list[Notification]:
+    """Take what has come.
+
+    Raises:
+        TimeoutError: nothing has come for so long.
+    """
+    for patience_s in (limit_s, _GRACE_S):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                return await inbox.take()
+    raise TimeoutError
 
 
 def _joined(chunks: list[SampleChunk]) -> SampleChunk:

@@ -175,6 +175,7 @@ class VirtualSensor:
         self._stream: tuple[str, dict[str, float]] | None = None  # role and settings of what is being sent
         self._changed = asyncio.Event()
         self._listened = asyncio.Event()
+        self._ended = asyncio.Event()
         self._leaving = False
         self._replies: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()  # one for each write of the host
         self._life: asyncio.Task[None] | None = None
@@ -207,6 +208,10 @@ class VirtualSensor:
     async def wait_for_listener(self) -> None:
         """Wait until the sensor has somebody to send to."""
         await self._listened.wait()
+
+    async def wait_for_end(self) -> None:
+        """Wait until the motion's last sample has been sent, which on a busy computer can be after its time."""
+        await self._ended.wait()
 
     # -- GATT ------------------------------------------------------------------------------------------------------
 
@@ -326,6 +331,7 @@ class VirtualSensor:
                 values += encoder.finish()
             await self._send(role, values, stop - index, frames)
             index = stop
+        self._ended.set()
 
     async def _send(self, role: str, values: list[bytes], samples: int, frames: int) -> None:
         for number, value in enumerate(values):

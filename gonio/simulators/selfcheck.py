@@ -23,7 +23,7 @@ from gonio.simulators.world import World
 _CENTRAL_ADDRESS: Final = "F0:00:00:00:00:01"
 _SCAN_S: Final = 5.0
 
-#: Real time for the last notifications to arrive, once the motion is over, s.
+#: Real time for the last notifications to arrive, once they are sent, s.
 _LAST_S: Final = 0.2
 
 
@@ -115,7 +115,8 @@ async def check_sensors(
                 tasks.create_task(_read(*sensors[one.address], link, world), name=f"read {one.name}")
                 for one, link in links
             ]
-            await world.sleep_until((world.motion_began_s or 0.0) + duration_s)
+            for _, sensor in sensors.values():
+                await sensor.wait_for_end()
             await asyncio.sleep(_LAST_S)
             for _, link in links:
                 await link.stop()
