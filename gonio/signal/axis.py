@@ -45,7 +45,7 @@ _FORCE_FLOOR: Final = 1e-3
 
 #: How much the joint's acceleration counts in a block's heading against the rotation.
 _FORCE_SHARE: Final = 0.3
-_ROUNDS: Final = 5
+_ROUNDS: Final = 4
 #: Mean squared relative rotation below which a block hardly counts, (rad/s)², and the misfit that is as good as none.
 _FAINT, _FIT_FLOOR = 0.02, 0.004
 _STEPS: Final = 120
@@ -338,7 +338,7 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None) -> tuple[Ax
         np.stack([b.turn for b in blocks]),
         np.stack([b.force for b in blocks]),
     )
-    guesses = _guesses(s, 2 if known is not None else 3)
+    guesses = _guesses(s, 1 if known is not None else 3)
     if known is not None:
         guesses.append((known.thigh, known.shank))
     pairs = [(_settle(s, j1, j2), _settle(s, j1, -j2)) for j1, j2 in guesses]
