@@ -5,25 +5,24 @@ import logging
 import platform
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Literal, Self
 
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.scanner import BaseBleakScanner
 
-from gonio.drivers.link import FoundSensor, SensorLink, scan
-from gonio.drivers.link_errors import SensorNotFoundError
-from gonio.errors import GonioError, RetryableError, UsageError
-from gonio.firmware_profiles import builtin_profiles, get_profile
+from gonio.drivers.link import FoundSensor, SensorLink
+from gonio.errors import GonioError, UsageError
 from gonio.gateway.clock import KitClock
 from gonio.gateway.events import Listener
 from gonio.gateway.groups import first_error
 from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.recorder import record_streams
 from gonio.gateway.records import PairedSensor
+from gonio.gateway.sensors import Sensors
 from gonio.gateway.session import FinishedSession, SessionRunner, recover
 from gonio.gateway.settings import KitSettings
 from gonio.gateway.store import KitStore
@@ -34,9 +33,6 @@ from gonio.recording import RecordingMeta, RecordingWriter
 from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, Segment, Side
 
 log = logging.getLogger(__name__)
-
-LISTEN_S: Final = 2.0  # one stretch of listening for sensors
-REGAIN_PAUSE_S: Final = 1.0  # between two attempts to get a lost sensor back
 
 
 class Kit:
@@ -76,13 +72,16 @@ class Kit:
         self.settings = settings
         self._source: Literal["sensor", "simulated", "recording"] = source
         self._clock = KitClock(monotonic_ns)
-        self._scanner_backend = scanner_backend
-        self._client_backend = client_backend
+        self._sensors = Sensors(
+            scan_s=settings.scan_s,
+            monotonic_ns=monotonic_ns,
+            scanner_backend=scanner_backend,
+            client_backend=client_backend,
+        )
         self._timing = uplink_timing
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[object]] = []
         self._sitting_id = uuid.uuid4()
-        self._batteries: dict[Segment, int] = {}
         self._runner: SessionRunner | None = None
         self._stop_wanted = False
 
@@ -122,9 +121,17 @@ class Kit:
         """Stop the uplink, try the disk a last time for what it refused, close the store."""
         for task in self._tasks:
             task.cancel()
-        await self._keeper.retry()
-        if self._keeper.held:
-            log.error("of %d sessions only what the journal holds is left: %s", self._keeper.held, self._keeper.trouble)
+        try:
+            await self._keeper.retry()
+            if self._keeper.held:
+                lost = "of %d sessions only what the journal holds is left: %s"
+                log.error(lost, self._keeper.held, self._keeper.trouble)
+        finally:
+            await self._leave(kind, error, traceback)
+
+    async def _leave(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         try:
             if isinstance(error, asyncio.CancelledError):
                 await self._stack.__aexit__(kind, error, traceback)
@@ -151,9 +158,7 @@ class Kit:
         Raises:
             BluetoothUnavailableError: scanning is not possible.
         """
-        return await scan(
-            builtin_profiles(), timeout_s=timeout_s or self.settings.scan_s, scanner_backend=self._scanner_backend
-        )
+        return await self._sensors.scan(timeout_s)
 
     async def find_and_pair(
         self, *, thigh: str | None = None, shank: str | None = None, timeout_s: float | None = None
@@ -180,81 +185,16 @@ class Kit:
             raise UsageError("say which sensor is where (--thigh ADDRESS): 'gonio gateway scan' lists the addresses")
         if len(set(wanted.values())) < len(wanted):
             raise UsageError("thigh and shank need a sensor each, not the same one")
-        if len(wanted) == len(SEGMENTS):
-            found = await self._hear(set(wanted.values()), timeout_s)
-        else:  # to the end: a third sensor would make the choice of the other unsafe
-            found = {one.address.upper(): one for one in await self.scan(timeout_s)}
-        chosen = {segment: found.pop(address) for segment, address in wanted.items() if address in found}
-        for segment in SEGMENTS:
-            if segment in wanted and segment not in chosen:
-                raise _not_heard(segment, wanted[segment])
-            if segment not in chosen:
-                chosen[segment] = _only_one(segment, list(found.values()))
+        chosen = await self._sensors.choose(wanted, timeout_s)
         sensors = [PairedSensor(segment, one.address, one.family, one.name) for segment, one in chosen.items()]
         await asyncio.to_thread(self.store.pair, sensors)
         return self.store.pairing()
-
-    async def _hear(self, addresses: set[str], timeout_s: float | None) -> dict[str, FoundSensor]:
-        """Listen until all of some addresses (in capitals) are heard, or the time is over."""
-        found: dict[str, FoundSensor] = {}
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s or self.settings.scan_s):
-                while not addresses <= found.keys():
-                    want = None if found else len(addresses)  # strangers must not end the listening again and again
-                    for one in await scan(
-                        builtin_profiles(), timeout_s=LISTEN_S, scanner_backend=self._scanner_backend, want=want
-                    ):
-                        found[one.address.upper()] = one
-        return found
-
-    async def _connect(self, sensor: PairedSensor, found: FoundSensor | None, stack: AsyncExitStack) -> SensorLink:
-        if found is None:
-            raise _not_heard(sensor.segment, sensor.address)
-        link = SensorLink(
-            found,
-            get_profile(sensor.family),
-            monotonic_ns=self._clock.monotonic_ns,
-            client_backend=self._client_backend,
-        )
-        await stack.enter_async_context(link)
-        if link.info.battery_percent is not None:
-            self._batteries[sensor.segment] = link.info.battery_percent
-        return link
-
-    async def _regain(self, sensor: PairedSensor, stack: AsyncExitStack) -> SensorLink:
-        """Try for ever to get a lost sensor to stream again; the session cancels it when it has waited enough."""
-        await stack.aclose()
-        while True:
-            try:
-                found = await self._hear({sensor.address.upper()}, None)
-                link = await self._connect(sensor, found.get(sensor.address.upper()), stack)
-                await link.start()
-            except RetryableError as error:
-                log.warning("%s sensor: %s", sensor.segment, error)
-                await stack.aclose()
-                await asyncio.sleep(REGAIN_PAUSE_S)
-            else:
-                return link
 
     def _pairing(self) -> Mapping[Segment, PairedSensor]:
         pairing = self.store.pairing()
         if len(pairing) < len(SEGMENTS):
             raise UsageError("no sensors are paired with this kit: run 'gonio gateway pair' first")
         return pairing
-
-    @asynccontextmanager
-    async def _worn(
-        self, pairing: Mapping[Segment, PairedSensor]
-    ) -> AsyncIterator[tuple[dict[Segment, SensorLink], dict[Segment, AsyncExitStack]]]:
-        """Connect the paired sensors; each has a stack of its own, so that one can be connected anew."""
-        async with AsyncExitStack() as both:
-            stacks = {segment: await both.enter_async_context(AsyncExitStack()) for segment in SEGMENTS}
-            heard = await self._hear({sensor.address.upper() for sensor in pairing.values()}, None)
-            links = {
-                segment: await self._connect(pairing[segment], heard.get(pairing[segment].address.upper()), stack)
-                for segment, stack in stacks.items()
-            }
-            yield links, stacks
 
     # --- sessions ----------------------------------------------------------------------------------------------------
 
@@ -284,10 +224,10 @@ class Kit:
         self._stop_wanted = False
         plan = SessionPlan(exercise, side or self.settings.side, self._source, self._sitting_id)
         pairing = self._pairing()
-        async with self._worn(pairing) as (links, stacks):
+        async with self._sensors.worn(pairing) as (links, stacks):
 
             async def reconnect(segment: Segment) -> SensorLink:
-                return await self._regain(pairing[segment], stacks[segment])
+                return await self._sensors.regain(pairing[segment], stacks[segment])
 
             self._runner = SessionRunner(
                 self.store, self._keeper, plan, links, clock=self._clock, reconnect=reconnect, listener=listener
@@ -317,7 +257,7 @@ class Kit:
             UsageError: no sensors are paired, or the folder is not empty or cannot be written.
             PeerError: a sensor is not there, refuses, or is lost; what came before is in the recording.
         """
-        async with self._worn(self._pairing()) as (links, _):
+        async with self._sensors.worn(self._pairing()) as (links, _):
             meta = RecordingMeta(
                 rate_hz=min(link.info.rate_hz for link in links.values()),
                 side=side or self.settings.side,
@@ -341,7 +281,7 @@ class Kit:
             platform=f"{platform.system()} {platform.machine()}"[:64],
             pending=counts.pending + self._keeper.held,
             rejected=counts.rejected,
-            batteries_percent=dict(self._batteries),
+            batteries_percent=dict(self._sensors.batteries),
             troubles=tuple(trouble[:200] for trouble in troubles if trouble),
         )
         capture = self._clock.capture()
@@ -356,16 +296,3 @@ class Kit:
             schema_version=HealthReport.SCHEMA_VERSION,
             payload=payload_text(report),
         )
-
-
-def _not_heard(segment: Segment, address: str) -> SensorNotFoundError:
-    return SensorNotFoundError(f"the {segment} sensor {address} is not heard: see that it is on, charged and near")
-
-
-def _only_one(segment: Segment, candidates: Sequence[FoundSensor]) -> FoundSensor:
-    if not candidates:
-        raise SensorNotFoundError(f"no second sensor for the {segment} is heard: see that both are on and charged")
-    if len(candidates) > 1:
-        addresses = ", ".join(one.address for one in candidates)
-        raise SensorNotFoundError(f"several sensors could be the one on the {segment} ({addresses}): name its address")
-    return candidates[0]
