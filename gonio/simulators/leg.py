@@ -29,6 +29,8 @@ from gonio.simulators.motion import MotionTruth, TrueRep
 _TABLE_HZ: Final = 500.0  # a heel strike's 14 Hz is then 36 samples a period
 _PAD: Final = 8  # table samples before the beginning and after the end, for derivatives and splines
 _LONGEST_S: Final = 3600.0  # an hour of table is 350 MB
+_MOST_STANDING_DEG: Final = 40.0
+_SOFTEST: Final = 3.0
 _DEFAULT_REPS: Final = 10  # the usual dose is 8 to 12
 _DEFAULT_WALK_S: Final = 60.0
 _BUMP_M_S2: Final[dict[Segment, tuple[float, float, float]]] = {"thigh": (1.0, 0.5, 3.0), "shank": (1.0, 0.5, 2.0)}
@@ -82,12 +84,13 @@ class LegMotion:
         Raises:
             UsageError: The exercise is unknown, the range beyond a leg, or the time too short.
         """
-        if reps is not None and reps < 1:
-            raise UsageError("an exercise has at least one repetition")
-        if not all(0 <= time_s <= _LONGEST_S for time_s in (standing_s, walk_s, rest_s, duration_s or 0.0)):
-            raise UsageError(f"a motion's times lie between 0 and {_LONGEST_S:g} s")
-        if 0 < walk_s < Walk.SHORTEST_S:
-            raise UsageError(f"a walk takes at least {Walk.SHORTEST_S:g} s")
+        _check_times(standing_s, walk_s, rest_s, duration_s or 0.0)
+        if not (0 <= standing_flexion_deg <= _MOST_STANDING_DEG and 0 <= soft_tissue <= _SOFTEST):
+            raise UsageError(
+                f"a knee stands at 0 to {_MOST_STANDING_DEG:g} degrees, soft tissue is 0 to {_SOFTEST:g} times as soft"
+            )
+        if seed < 0 or (reps is not None and reps < 1):
+            raise UsageError("a seed is a whole number from 0 on, and an exercise has at least one repetition")
         self.exercise = exercise
         self.side: Side = side
         self._lateral = -1.0 if side == "right" else 1.0
@@ -106,17 +109,13 @@ class LegMotion:
         else:
             exercise_done, share = scaled(exercise, range_deg)
             part.take(exercise_done)
-            wanted = reps if reps is not None else None if duration_s is not None else _DEFAULT_REPS
-            latest_s = np.inf if duration_s is None else duration_s - rest_s
-            while wanted is None or len(performed) < wanted:
-                one = part.repetition(exercise_done, share, tempo or exercise_done.tempo, quality, latest_s)
-                if one is None:
-                    break
-                performed.append(one)
+            wanted = reps or (_DEFAULT_REPS if duration_s is None else None)
+            latest_s = (_LONGEST_S if duration_s is None else duration_s) - rest_s
+            performed = _repeat(part, exercise_done, share, tempo or exercise_done.tempo, quality, wanted, latest_s)
             if not performed or (reps is not None and len(performed) < reps):
                 raise UsageError(
-                    f"{duration_s:g} s are too short for {reps or 1} x {exercise}: the first repetition begins at "
-                    f"{part.score.now_s if not performed else performed[0][0]:.0f} s; give more time"
+                    f"{latest_s + rest_s:g} s are too short for {reps or 1} x {exercise}, whose first repetition "
+                    f"begins at {performed[0][0] if performed else part.score.now_s:.0f} s; give more time"
                 )
             part.score.wait(rest_s)
         self.duration_s = part.score.now_s if duration_s is None else float(duration_s)
@@ -225,6 +224,32 @@ class LegMotion:
             reps.append(TrueRep(start_s, float(self._table_s[peak]), end_s))
             highest = max(highest, float(flexion[first:last].max()))
         return MotionTruth(len(reps), tuple(reps), highest)
+
+
+def _check_times(standing_s: float, walk_s: float, rest_s: float, duration_s: float) -> None:
+    if not all(0 <= time_s <= _LONGEST_S for time_s in (standing_s, walk_s, rest_s, duration_s)):
+        raise UsageError(f"a motion's times lie between 0 and {_LONGEST_S:g} s")
+    if 0 < walk_s < Walk.SHORTEST_S:
+        raise UsageError(f"a walk takes at least {Walk.SHORTEST_S:g} s")
+
+
+def _repeat(
+    part: Choreography,
+    exercise: Exercise,
+    share: float,
+    tempo: Tempo,
+    quality: Quality,
+    wanted: int | None,
+    latest_s: float,
+) -> list[tuple[float, float]]:
+    """Do as many repetitions as are wanted and end by a moment in s; give their starts and ends."""
+    performed: list[tuple[float, float]] = []
+    while wanted is None or len(performed) < wanted:
+        one = part.repetition(exercise, share, tempo, quality, latest_s)
+        if one is None:
+            break
+        performed.append(one)
+    return performed
 
 
 class _Sway:

@@ -15,8 +15,9 @@ _ANKLE_HEIGHT_M: Final = 0.08
 _HALF_STANCE_M: Final = 0.10  # from the body's middle to a foot
 _SETTLE_S: Final = 0.4  # between two parts of a change of posture
 _SHIFT_OF_WEIGHT_S: Final = 1.6
-#: Hip abduction at the far end of a repetition, mean and spread, degrees: with a free foot, and with a planted one.
-_ASIDE_DEG: Final = ((2.5, 1.5), (0.5, 1.0))
+#: Hip abduction at the far end of a repetition, mean and spread, degrees.
+_ASIDE_FREE_DEG: Final = (2.5, 1.5)
+_ASIDE_PLANTED_DEG: Final = (0.5, 1.0)
 _SWAY_SEATED: Final = 0.25  # of an upright body's sway
 _SWAY_LYING: Final = 0.04
 
@@ -116,8 +117,10 @@ class Choreography:
                 reached *= rng.uniform(0.55, 0.85)
                 left = rng.uniform(0.10, 0.25)
         # nobody moves in one plane: the knee falls to the outside on the way, more in a leg that nothing holds
-        aside = {} if exercise.main == "abduction" else {"abduction": rng.normal(*_ASIDE_DEG[exercise.planted])}
-        back_aside = {} if exercise.main == "abduction" else {"abduction": rng.normal(0.0, 0.7)}
+        aside, back_aside = {}, {}
+        if exercise.main != "abduction":
+            aside["abduction"] = rng.normal(*(_ASIDE_PLANTED_DEG if exercise.planted else _ASIDE_FREE_DEG))
+            back_aside["abduction"] = rng.normal(0.0, 0.7)
         start_s = self.score.now_s
         end_s = start_s + out_s + hold_s + back_s
         if end_s > latest_end_s:

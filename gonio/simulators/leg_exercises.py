@@ -17,6 +17,9 @@ Quality: TypeAlias = Literal["good", "low-amplitude", "fast", "jerky", "partial"
 
 QUALITIES: Final[tuple[Quality, ...]] = ("good", "low-amplitude", "fast", "jerky", "partial")
 
+_QUICKEST_S: Final = 0.2
+_SLOWEST_S: Final = 120.0
+
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
@@ -28,8 +31,11 @@ class Tempo:
     rest_s: float
 
     def __post_init__(self) -> None:
-        if min(self.out_s, self.back_s) < 0.2 or min(self.hold_s, self.rest_s) < 0:  # noqa: PLR2004 - said below
-            raise UsageError("a tempo needs at least 0.2 s out and back, and no negative hold or rest")
+        moves = all(_QUICKEST_S <= part <= _SLOWEST_S for part in (self.out_s, self.back_s))
+        if not (moves and all(0 <= part <= _SLOWEST_S for part in (self.hold_s, self.rest_s))):
+            raise UsageError(
+                f"a tempo has {_QUICKEST_S:g} to {_SLOWEST_S:g} s out and back, and 0 to {_SLOWEST_S:g} s hold and rest"
+            )
 
     @property
     def total_s(self) -> float:

@@ -219,6 +219,9 @@ def test_moments_outside_are_held_at_the_ends() -> None:
         ({"exercise": "heel-slide", "range_deg": float("nan")}, "beyond a leg"),
         ({"exercise": "heel-slide", "reps": 0}, "at least one"),
         ({"exercise": "heel-slide", "walk_s": 1.0}, "a walk takes"),
+        ({"exercise": "heel-slide", "standing_flexion_deg": 90.0}, "a knee stands at"),
+        ({"exercise": "heel-slide", "soft_tissue": float("nan")}, "soft tissue is"),
+        ({"exercise": "heel-slide", "seed": -1}, "a seed is"),
         ({"exercise": "heel-slide", "standing_s": -1.0}, "between 0 and"),
         ({"exercise": "heel-slide", "duration_s": float("nan")}, "between 0 and"),
         ({"exercise": "heel-slide", "duration_s": 1e9}, "between 0 and"),
@@ -229,6 +232,7 @@ def test_says_what_cannot_be_done(arguments: dict[str, float | str], text: str) 
         LegMotion(**arguments)  # type: ignore[arg-type]  # as a command line would give them
 
 
-def test_refuses_a_tempo_nobody_keeps() -> None:
-    with pytest.raises(UsageError, match=r"at least 0\.2 s"):
-        Tempo(0.0, 1.0, 1.0, 1.0)
+@pytest.mark.parametrize("parts", [(0.0, 1.0, 1.0, 1.0), (1.0, -1.0, 1.0, 1.0), (1.0, 1.0, float("nan"), 1.0)])
+def test_refuses_a_tempo_nobody_keeps(parts: tuple[float, float, float, float]) -> None:
+    with pytest.raises(UsageError, match="a tempo has"):
+        Tempo(*parts)
