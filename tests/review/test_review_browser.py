@@ -45,6 +45,8 @@ CONTRAST = """() => {
   return { checked, poor };
 }"""
 
+CARDS_END = "Math.max(0, ...[...document.querySelectorAll('.card')].map(c => c.getBoundingClientRect().right))"
+
 
 @pytest.fixture(scope="module")
 def sample() -> Sample:
@@ -80,6 +82,8 @@ async def test_no_page_violates_the_policy_overflows_or_lacks_contrast(browser: 
                     await page.set_viewport_size({"width": width, "height": 900})
                     wide = await page.evaluate("document.documentElement.scrollWidth")
                     assert wide <= width, f"{name} is {wide} px wide at {width}"
+                    right = await page.evaluate(CARDS_END)
+                    assert right <= width - 15, f"{name}: a card leaves its column at {width}"
                 result = await page.evaluate(CONTRAST)
                 assert result["checked"] > 5, name
                 assert result["poor"] == [], f"{name}, {scheme}"
