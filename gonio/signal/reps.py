@@ -8,7 +8,7 @@ no maximum below half a minute (a hold is a hold).
 Walking
     A step flexes the knee as far as many an exercise does. What tells them apart is the shaking of both sensors above
     about 3 Hz: foot strikes reach thigh and shank alike (geometric mean of their roots mean square, measured: 0.7 to
-    4 m/s² in treadmill gait, below 0.66 m/s² in slow, fast and clumsy exercises of eight recordings). While it is
+    4 m/s² in treadmill gait, below 0.6 m/s² on average in slow, fast and clumsy exercises of eight recordings). While it is
     strong, the rest is only followed; an excursion that shook is not counted.
 """
 
@@ -41,7 +41,7 @@ _RETURN_S: Final = 1.5  # time given to come from done to back
 _FOLLOW_S: Final = 2.0  # time constant with which the rest follows small offsets
 _WALK_FOLLOW_S: Final = 1.0  # and everything while walking
 #: Shaking (m/s²) from which on the leg walks, and the one that spoils an excursion shorter than a slow step.
-WALK_SHAKE: Final = 0.66
+WALK_SHAKE: Final = 0.62
 _BRISK_S, _BRISK_SHAKE = 1.6, 0.5
 #: A single gentle step shakes little, but it ends with the thigh ahead of where it began (share of the flexion).
 _STEP_S, _STEP_SHARE = 1.2, 0.12

@@ -38,6 +38,7 @@ _BIN_S: Final = 0.2
 _MAX_BINS: Final = 3000  # 10 min at 5 a second; beyond, every second one is dropped
 _STILL_RAD_S: Final = 0.15  # quiet standing sways by less (measured 0.01 to 0.08)
 _STILL_BINS: Final = 4  # so long still before it is a posture
+_FIRST_BINS: Final = 10  # the session's beginning
 _MIN_STANDING_BINS: Final = 3
 _UPRIGHT: Final = math.cos(math.radians(38.0))
 _MIN_ARM_M: Final = 0.06  # shorter: the motion did not show where the joint is
@@ -210,8 +211,10 @@ def _sense(
     if np.count_nonzero(standing) >= _MIN_STANDING_BINS:
         stood = float(np.median(bend[standing]))
         score += 3.0 * ((high - stood) - (stood - low)) / span
-    elif rule is not None and rule.moves == "flexes" and still.any():
-        score += 2.0 * (high + low - 2.0 * float(np.median(bend[still][:10]))) / span
+    elif rule is not None and rule.moves == "flexes":
+        calm = np.flatnonzero(still[:_FIRST_BINS])  # the straight leg that it begins from, at rest if it did rest
+        first = bend[calm] if len(calm) else bend[:_STILL_BINS]
+        score += 2.0 * (high + low - 2.0 * float(np.median(first))) / span
     elif rule is not None and rule.moves == "extends" and not rule.closed:
         usual = np.median(thigh, axis=0)
         hanging = still & (thigh @ (usual / np.linalg.norm(usual)) > _SAME_THIGH)  # not the standing that went before
