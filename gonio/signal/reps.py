@@ -8,8 +8,8 @@ no maximum below half a minute (a hold is a hold).
 Walking
     A step flexes the knee as far as many an exercise does. What tells them apart is the shaking of both sensors above
     about 3 Hz: foot strikes reach thigh and shank alike (geometric mean of their roots mean square, measured: 0.7 to
-    4 m/s² in treadmill gait, below 0.6 m/s² on average in slow, fast and clumsy exercises of eight recordings). While it is
-    strong, the rest is only followed; an excursion that shook is not counted.
+    4 m/s² in treadmill gait, below 0.6 m/s² on average in slow, fast and clumsy exercises of eight recordings). While
+    it is strong, the rest is only followed; an excursion that shook is not counted.
 """
 
 import math
