@@ -317,7 +317,7 @@ async def test_what_nobody_takes_in_time_is_dropped_and_counted() -> None:
         assert sum(map(len, await reader)) == 10
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.001, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2])
+@pytest.mark.parametrize("delay_s", [0.0, 0.001, 0.03, 0.08, 0.15])
 async def test_a_cancelled_connection_leaves_the_adapter_usable(delay_s: float) -> None:
     async with rig("witmotion_ble5") as one:
         link = await one.link()
