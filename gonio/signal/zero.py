@@ -25,11 +25,12 @@ from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame, inclination, wrap
 
 #: Flexion that a knee is taken to have in relaxed standing, rad: people stand with soft knees, not with straight
-#: ones. Healthy adults in static trials stand between 0 and 10°; the one optical reference at hand stands at 10.
+#: ones. An assumption, not a norm with a source: chosen between 5° and the 10° at which the one optical reference at
+#: hand stands. Its error goes whole into every flexion, so the summary says where the zero came from.
 STANDING_FLEXION: Final = math.radians(7.0)
-#: Flexion at the straightest of a session with standing and walking, rad: in gait a healthy knee comes to about 5°, in
-#: terminal stance and at initial contact (Perry and Burnfield, Gait Analysis, 2nd ed., chapter 6). The two assumptions
-#: are about equally uncertain (some 3°), so the zero lies half-way between what they say.
+#: Flexion at the straightest of a session with standing, rad: about what textbooks of gait draw at initial contact and
+#: in terminal stance (general knowledge, not measured here). Neither assumption is better than some 3°, so the zero
+#: lies half-way between what the two say.
 STRAIGHTEST_FLEXION: Final = math.radians(5.0)
 #: Flexion at the straightest of a session without standing, rad: an exercise extends further than a step does.
 RANGE_FLEXION: Final = math.radians(3.0)
