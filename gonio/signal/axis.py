@@ -37,9 +37,10 @@ _SMOOTH_S: Final = 0.08
 #: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
 _ARM_RIDGE: Final = 0.02
 
-#: Mean squared acceleration per metre of lever arm, (1/s²)², from which an arm is believed: 0.1 m then shows as 0.05
-#: m/s², which is above a good sensor's noise and what is left of its bias.
-_ARM_STRENGTH: Final = 0.25
+#: Mean squared acceleration per metre of lever arm, (1/s²)², from which a block shows the arm (0.1 m is then 0.03 m/s²,
+#: above a good sensor's noise), and what such blocks must come to together. One brisk change of posture is enough, and
+#: the quiet hour after it takes nothing away; many quiet blocks never are.
+_ARM_BLOCK, _ARM_STRENGTH = 0.1, 0.2
 #: Disagreement below which blocks tell nothing: sensor noise and what the model leaves out, (m/s²)².
 _FORCE_FLOOR: Final = 1e-3
 
@@ -371,7 +372,8 @@ def _guesses(s: _Stack, count: int) -> list[tuple[FloatArray, FloatArray]]:
 def _axes(s: _Stack, h: _Hypothesis) -> Axes:
     arms = -h.arms
     for part in (slice(0, 3), slice(3, 6)):  # the joint's place in the sagittal plane needs two strong directions
-        if np.linalg.eigvalsh(np.mean(s.force[:, part, part], axis=0))[1] < _ARM_STRENGTH:
+        strength = np.linalg.eigvalsh(s.force[:, part, part])[:, 1]
+        if strength[strength > _ARM_BLOCK].sum() < _ARM_STRENGTH:
             arms[part] = math.nan
     return Axes(
         thigh=h.j1,

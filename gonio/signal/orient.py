@@ -8,7 +8,7 @@ motion. Fed in chunks it gives bit for bit what it gives sample by sample.
 from dataclasses import dataclass
 
 import numpy as np
-from vqf import VQF  # type: ignore[import-untyped]  # it ships no types
+from vqf import VQF
 
 from gonio.signal.consts import FloatArray
 

@@ -9,8 +9,8 @@ Sense
     point from each sensor to the joint; and a declared exercise says whether its rest is a straight or a bent leg.
     The three are added up, and when they do not agree clearly the sense is not known.
 Zero
-    From standing, recognised as stillness with both segments upright by their lever arms, together with the
-    straightest seen; without standing from the straightest seen alone.
+    From standing, recognised as stillness with both segments upright by their lever arms, or from what was straighter
+    than it; without standing from the straightest seen alone.
 """
 
 import math
@@ -24,13 +24,10 @@ from gonio.signal.consts import BoolArray, FloatArray
 from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame, inclination, wrap
 
-#: Flexion that a knee is taken to have in relaxed standing, rad: people stand with soft knees, not with straight
-#: ones. An assumption, not a norm with a source: chosen between 5° and the 10° at which the one optical reference at
-#: hand stands. Its error goes whole into every flexion, so the summary says where the zero came from.
-STANDING_FLEXION: Final = math.radians(7.0)
-#: Flexion at the straightest of a session with standing, rad: about what textbooks of gait draw at initial contact and
-#: in terminal stance (general knowledge, not measured here). Neither assumption is better than some 3°, so the zero
-#: lies half-way between what the two say.
+#: Flexion at the straightest of a session with standing, rad: of the standing itself or, where somebody stands softer
+#: than that, of what came after (textbooks of gait draw about as much at initial contact and in terminal stance:
+#: general knowledge, not measured here). An assumption, no better than some 3°, and its error goes whole into every
+#: flexion, so the summary says where the zero came from.
 STRAIGHTEST_FLEXION: Final = math.radians(5.0)
 #: Flexion at the straightest of a session without standing, rad: an exercise extends further than a step does.
 RANGE_FLEXION: Final = math.radians(3.0)
@@ -45,6 +42,8 @@ _UPRIGHT: Final = math.cos(math.radians(38.0))
 _MIN_ARM_M: Final = 0.06  # shorter: the motion did not show where the joint is
 _SOFT_STANDING: Final = math.radians(15.0)  # a knee more bent than that from the straightest stand is no stand
 _HYPEREXTENSION: Final = math.radians(30.0)
+#: Axis more upright than that in one of the sensors: the inclinations about it tell nothing.
+_STEEP: Final = math.cos(math.radians(35.0))
 _SAME_THIGH: Final = math.cos(math.radians(30.0))
 _MIN_RANGE: Final = math.radians(18.0)
 
@@ -115,17 +114,18 @@ class Postures:
     def __len__(self) -> int:
         return self._size
 
-    def _bends(self, axes: Axes) -> FloatArray:
-        """Give the difference of the inclinations (n,) in rad, without a jump within the range seen."""
+    def _level(self, axes: Axes) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Give "up" in both frames (n, 3) and stillness (n,) of the postures in which the axis is not steep."""
         up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
-        bend = wrap(inclination(up2, axes.shank) - inclination(up1, axes.thigh))
-        return np.asarray(np.unwrap(bend))
+        level = (np.abs(up1 @ axes.thigh) < _STEEP) & (np.abs(up2 @ axes.shank) < _STEEP)
+        return up1[level], up2[level], self._still[: self._size][level]
 
     def span(self, axes: Axes) -> float:
         """Give how far the knee would have bent with an axis, rad; 0 when nothing was seen."""
-        if self._size == 0:
+        up1, up2, _ = self._level(axes)
+        if len(up1) == 0:
             return 0.0
-        low, high = np.percentile(self._bends(axes), (1.0, 99.0))
+        low, high = np.percentile(_bends(up1, up2, axes), (1.0, 99.0))
         return float(high - low)
 
     def zero(self, axes: Axes, rule: ExerciseRule | None, held: KneeFrame | None) -> Zeroed | None:
@@ -136,11 +136,10 @@ class Postures:
             rule: the declared exercise.
             held: what is in use; its sense is kept until the knee would hyperextend as none does.
         """
-        if self._size == 0:
+        up1, up2, still = self._level(axes)
+        if len(up1) == 0:
             return None
-        up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
-        still = self._still[: self._size]
-        bend = self._bends(axes)
+        bend = _bends(up1, up2, axes)
         low, high = np.percentile(bend, (2.0, 98.0))
         standing = _standing(up1, up2, still, axes)
         sense = _sense(bend, up1, still, standing, _lever_straight(axes), rule)
@@ -154,7 +153,7 @@ class Postures:
             poses = flip * bend[standing]
             stood = float(np.median(poses[poses < poses.min() + _SOFT_STANDING]))
             reached = min(stood, float(np.percentile(flip * bend, 0.5)))
-            straight = 0.5 * (stood - STANDING_FLEXION + reached - STRAIGHTEST_FLEXION)
+            straight = reached - STRAIGHTEST_FLEXION
         else:
             straight = float(low if flip > 0 else -high) - RANGE_FLEXION
         # with both axes reversed each inclination changes its sign and its origin: take the zero over by one posture
@@ -163,7 +162,7 @@ class Postures:
         if source == "standing":
             seen = inclination(up1[standing], thigh)
             upright = math.atan2(float(np.mean(np.sin(seen))), float(np.mean(np.cos(seen))))
-        elif np.linalg.norm(axes.thigh_arm) >= _MIN_ARM_M:
+        elif _seen(axes.thigh_arm, axes.thigh):
             upright = float(inclination(-axes.thigh_arm[None], thigh)[0])
         frame = KneeFrame(thigh, shank, straight + float(offset), upright)
         return Zeroed(frame, source, abs(sense), float(high - low))
@@ -177,20 +176,39 @@ def _hyperextends(bend: FloatArray, sign: float, standing: BoolArray) -> bool:
     return bool(np.percentile(flexion, 3.0) < flexion[standing].min() - _HYPEREXTENSION)
 
 
+def _bends(up1: FloatArray, up2: FloatArray, axes: Axes) -> FloatArray:
+    """Give the difference of the inclinations (n,) in rad, without a jump within the range seen."""
+    return np.asarray(np.unwrap(wrap(inclination(up2, axes.shank) - inclination(up1, axes.thigh))))
+
+
 def _standing(up1: FloatArray, up2: FloatArray, still: BoolArray, axes: Axes) -> BoolArray:
     """Which postures (n,) are quiet standing: both segments upright by their lever arms."""
-    arm1, arm2 = np.linalg.norm(axes.thigh_arm), np.linalg.norm(axes.shank_arm)
-    if not arm1 >= _MIN_ARM_M:
+    if not _seen(axes.thigh_arm, axes.thigh):
         return np.zeros(len(still), dtype=np.bool_)
-    standing = still & (up1 @ (-axes.thigh_arm / arm1) > _UPRIGHT)  # the joint is below the thigh's sensor
-    if arm2 >= _MIN_ARM_M:
-        standing &= up2 @ (axes.shank_arm / arm2) > _UPRIGHT  # and above the shank's
+    standing = still & (_along(up1, -axes.thigh_arm, axes.thigh) > _UPRIGHT)  # the joint is below the thigh's sensor
+    if _seen(axes.shank_arm, axes.shank):
+        standing &= _along(up2, axes.shank_arm, axes.shank) > _UPRIGHT  # and above the shank's
     return np.asarray(standing)
+
+
+def _sagittal(vectors: FloatArray, axis: FloatArray) -> FloatArray:
+    """Take the part along the axis out of vectors (..., 3): no rotation about it shows that part of a lever arm."""
+    return np.asarray(vectors - (vectors @ axis)[..., None] * axis)
+
+
+def _seen(arm: FloatArray, axis: FloatArray) -> bool:
+    return bool(np.linalg.norm(_sagittal(arm, axis)) >= _MIN_ARM_M)
+
+
+def _along(up: FloatArray, arm: FloatArray, axis: FloatArray) -> FloatArray:
+    """Give the cosine (n,) between "up" (n, 3) and a lever arm (3,), seen along the axis."""
+    flat, flat_arm = _sagittal(up, axis), _sagittal(arm, axis)
+    return np.asarray(flat @ flat_arm / (np.linalg.norm(flat, axis=1) * np.linalg.norm(flat_arm)))
 
 
 def _lever_straight(axes: Axes) -> float:
     """Difference of the inclinations when the lever arms are in line, rad; NaN when they are not known."""
-    if not (np.linalg.norm(axes.thigh_arm) >= _MIN_ARM_M and np.linalg.norm(axes.shank_arm) >= _MIN_ARM_M):
+    if not (_seen(axes.thigh_arm, axes.thigh) and _seen(axes.shank_arm, axes.shank)):
         return math.nan
     one = inclination(-axes.thigh_arm[None], axes.thigh)[0]
     two = inclination(axes.shank_arm[None], axes.shank)[0]
@@ -216,9 +234,11 @@ def _sense(
         calm = np.flatnonzero(still[:_FIRST_BINS])  # the straight leg that it begins from, at rest if it did rest
         first = bend[calm] if len(calm) else bend[:_STILL_BINS]
         score += 2.0 * (high + low - 2.0 * float(np.median(first))) / span
-    elif rule is not None and rule.moves == "extends" and not rule.closed:
+    elif rule is not None and rule.moves == "extends" and not (rule.closed or rule.faint):
         usual = np.median(thigh, axis=0)
-        hanging = still & (thigh @ (usual / np.linalg.norm(usual)) > _SAME_THIGH)  # not the standing that went before
-        if hanging.any():
-            score += 2.0 * (2.0 * float(np.median(bend[hanging][:10])) - high - low) / span
+        near = thigh @ (usual / np.linalg.norm(usual)) > _SAME_THIGH  # not the standing that went before
+        hanging = bend[near & still]
+        low, high = (float(v) for v in np.percentile(bend[near], (3.0, 97.0))) if near.any() else (0.0, 0.0)
+        if len(hanging) and high - low >= _MIN_RANGE:
+            score += 2.0 * (2.0 * float(np.median(hanging[:10])) - high - low) / (high - low)
     return score

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from vqf import VQF  # type: ignore[import-untyped]  # it ships no types
+from vqf import VQF
 
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult
