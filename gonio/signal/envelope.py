@@ -26,8 +26,10 @@ SETTLE_S: Final = 2.0
 MAX_SLEW: Final = 0.1
 #: A sample that seems to arrive this long before it was taken comes from a clock that was set, s.
 MAX_EARLY_S: Final = 2.0
-#: A sample that is later than this comes from a clock that stood still: no link and no sensor holds that much, s.
-MAX_LATE_S: Final = 10.0
+#: A block whose every sample is later than this tells nothing of the clock, s: the host or the link has stalled.
+MAX_LATE_S: Final = 0.5
+#: A stall catches up. Samples that stay that late for so long, by arrival, come from a clock that stood still, s.
+STOOD_STILL_S: Final = 10.0
 #: Samples that wait for the first fit at most: 1 s of the fastest sensor known, and what a broken clock can reach.
 MAX_FIRST: Final = 2048
 #: What lies between the last time before a restart and the first one after it at least, s.
@@ -111,6 +113,7 @@ class ClockMap:
         self._first_least = np.inf
         self._held: list[tuple[FloatArray, FloatArray]] = []  # (x, arrival) of the block that is being filled
         self._room = self._block
+        self._late_from = np.nan  # arrival of the first of the late blocks that came last
         self._x0 = self._y0 = 0.0
         self._x_line = self._d_line = 0.0
         self._pace = 1.0
@@ -162,8 +165,7 @@ class ClockMap:
         waiting = sum(len(part) for part, _ in self._first)
         delay = arrival - x
         least = np.minimum.accumulate(np.concatenate(([self._first_least], delay)))[:-1]
-        strange = (delay < least - MAX_EARLY_S) | (delay > least + MAX_LATE_S)
-        strange &= np.isfinite(least)
+        strange = np.isfinite(least) & (delay < least - MAX_EARLY_S)
         count = int(strange.argmax()) if strange.any() else len(x)
         full = (x[:count] >= begin + self._first_s) | (np.arange(waiting + 1, waiting + count + 1) >= MAX_FIRST)
         complete = bool(full.any())
@@ -192,8 +194,7 @@ class ClockMap:
     def _place(self, x: FloatArray, arrival: FloatArray) -> tuple[FloatArray, int]:
         x, arrival = x[: self._room], arrival[: self._room]
         times = self.at(x)
-        late = arrival - times
-        strange = (late < -MAX_EARLY_S) | (late > MAX_LATE_S)
+        strange = arrival < times - MAX_EARLY_S
         if strange.any():
             count = int(strange.argmax())
             x, arrival, times = x[:count], arrival[:count], times[:count]
@@ -208,8 +209,16 @@ class ClockMap:
         arrival = np.concatenate([part for _, part in self._held])
         self._held = []
         self._room = self._block
-        self._note(x, arrival, [0])
-        self._fit()
+        if not (arrival - self.at(x) > MAX_LATE_S).all():
+            self._late_from = np.nan
+            self._note(x, arrival, [0])
+            self._fit()
+        elif np.isnan(self._late_from):
+            self._late_from = float(arrival[0])
+        elif arrival[-1] - self._late_from > STOOD_STILL_S:
+            self.restarts += 1
+            self._begin()
+            return
         self._bend(float(x[-1]))
 
     def _note(self, x: FloatArray, arrival: FloatArray, cuts: list[int]) -> None:

@@ -142,6 +142,7 @@ class Pacer:
                 continue
             times, taken = self._pass(piece, late)
             self._bursts.note(piece[:taken])
+            self._settle()
             out.append(times)
             arrival = arrival[taken:]
         return np.concatenate(out) if out else np.empty(0)
@@ -189,6 +190,7 @@ class Pacer:
         out: list[FloatArray] = []
         while len(rest):
             times, taken = self._pass(rest, np.empty(0))
+            self._settle()
             out.append(times)
             rest = rest[taken:]
         return np.concatenate(out)
@@ -200,12 +202,12 @@ class Pacer:
         if taken:
             self._last_arrival = float(arrival[taken - 1])
         self._lates.append(late[:taken])
-        if self._map.ready and self._map.room == self._block:
-            self._settle()
         return times, taken
 
     def _settle(self) -> None:
-        """Learn at an estimate what is ordinary."""
+        """Learn what is ordinary, if a new estimate has just been made; all samples up to it must be noted."""
+        if not (self._map.ready and self._map.room == self._block):
+            return
         self._bursts.settle()
         late = np.concatenate(self._lates)
         self._lates = []

@@ -137,6 +137,24 @@ def test_a_stall_that_catches_up_is_no_defect() -> None:
     assert np.abs(timed.t_s - 0.008 - true).max() < 0.02
 
 
+def test_a_host_that_stalls_for_long_is_no_restart() -> None:
+    true, own, arrival = _link(8, n=6000, rate_hz=60, drift=50e-6, jitter_s=0.02)
+    arrival = np.maximum.accumulate(np.where((true > 312) & (true < 327), 327.0, arrival))
+    clock = SensorClock("thigh", 60)
+    timed = _run(clock, [_samples(own, arrival)])
+    assert (clock.defects.lost, clock.defects.gaps, clock.defects.restarts) == (0, 0, 0)
+    assert np.abs(timed.t_s - 0.008 - true).max() < 0.02
+
+
+def test_a_sensor_clock_that_stood_still_begins_anew() -> None:
+    true, own, arrival = _link(9, n=6000, rate_hz=60, drift=0, jitter_s=0.02)
+    stood = true > 330  # asleep for 20 s, then it goes on where it stopped
+    clock = SensorClock("thigh", 60)
+    timed = _run(clock, [_samples(own, np.where(stood, arrival + 20, arrival))])
+    assert clock.defects.restarts == 1
+    assert np.abs(timed.t_s - 0.008 - (true + 20))[-600:].max() < 0.02
+
+
 # --- without ---------------------------------------------------------------------------------------------------------
 
 
