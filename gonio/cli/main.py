@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from gonio import __version__
-from gonio.cli import analyze, clinic, decode, demo, devices, review, sink
+from gonio.cli import analyze, clinic, decode, demo, devices, gateway, review, simulate, sink
 from gonio.errors import GonioError
 
 app = typer.Typer(
@@ -37,6 +37,8 @@ app.command()(demo.demo)
 app.command()(analyze.analyze)
 app.command()(decode.decode)
 app.command()(devices.devices)
+app.add_typer(simulate.app, name="simulate")
+app.add_typer(gateway.app, name="gateway")
 app.add_typer(sink.app, name="sink")
 app.add_typer(clinic.app, name="clinic")
 app.add_typer(review.app, name="review")

@@ -30,7 +30,7 @@ from gonio.messages import degrees
 from gonio.simulators.motion import Motion
 from gonio.simulators.world import World
 
-_TAIL_S: Final = 0.5  # real seconds after the motion in which its last samples arrive
+_TAIL_S: Final = 0.3  # real seconds for the last samples to arrive
 _DRAIN_S: Final = 30.0  # how long the clinic may take to acknowledge everything
 _FRAME_S: Final = 0.05  # between two pictures of the live angle
 _PATIENT: Final = "Demo patient (simulated)"
@@ -205,7 +205,7 @@ async def _session(
     kit: Kit, leg: Scene, options: DemoOptions, display: Display, stop: asyncio.Event
 ) -> FinishedSession:
     """Find and pair the sensors, run one session while the leg moves, and commit it."""
-    await kit.find_and_pair(thigh=leg.addresses["thigh"], shank=leg.addresses["shank"])
+    await kit.find_and_pair(thigh=leg.sensors["thigh"].address, shank=leg.sensors["shank"].address)
     display.step("kit: both sensors found and paired, connecting")
     watch = asyncio.create_task(_stop_when_done(kit, leg, stop), name="end of the motion")
     try:
@@ -221,8 +221,7 @@ async def _stop_when_done(kit: Kit, leg: Scene, stop: asyncio.Event) -> None:
     """Press "done" when the motion is over and its last samples have come, or when the person wants to leave."""
 
     async def motion_over() -> None:
-        began_s = await leg.world.wait_for_motion()
-        await leg.world.sleep_until(began_s + leg.motion.duration_s)
+        await leg.motion_over()
         await asyncio.sleep(_TAIL_S)
 
     over = asyncio.create_task(motion_over(), name="motion")

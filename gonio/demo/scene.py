@@ -34,16 +34,21 @@ class Scene:
     Attributes:
         motion: what the leg does.
         world: the clock it lives on; the motion begins with ``world.begin_motion()``.
-        addresses: the sensors' Bluetooth addresses.
+        sensors: what the leg wears.
         scanner_backend: bleak's scanner in this world.
         client_backend: bleak's client in this world.
     """
 
     motion: Motion
     world: World
-    addresses: Mapping[Segment, str]
+    sensors: Mapping[Segment, VirtualSensor]
     scanner_backend: type[BaseBleakScanner]
     client_backend: type[BaseBleakClient]
+
+    async def motion_over(self) -> None:
+        """Wait until both sensors have sent the motion's last samples."""
+        for sensor in self.sensors.values():
+            await sensor.wait_for_end()
 
 
 def simulated_leg(exercise: str, seconds: float, side: Side, seed: int) -> Motion:
@@ -75,14 +80,13 @@ async def scene(motion: Motion, family: str, world: World, *, seed: int) -> Asyn
     """
     profile = get_profile(family)
     radio = Radio(seed=seed)
-    addresses: dict[Segment, str] = {}
+    sensors: dict[Segment, VirtualSensor] = {}
     async with AsyncExitStack() as stack:
         for number, segment in enumerate(SEGMENTS, 1):
             feed: Feed = partial(motion.imu, segment)
             if motion.origin == "simulated":
                 feed = ImuErrors(2 * seed + number, rate_hz=100.0).around(feed)
             clock_ppm, clock_offset_s = _CLOCKS[segment]
-            addresses[segment] = sensor_address(profile.family, number)
             sensor = VirtualSensor(
                 radio,
                 profile,
@@ -90,11 +94,11 @@ async def scene(motion: Motion, family: str, world: World, *, seed: int) -> Asyn
                 world,
                 duration_s=motion.duration_s,
                 name=sensor_name(profile.family, number),
-                address=addresses[segment],
+                address=sensor_address(profile.family, number),
                 clock_ppm=clock_ppm,
                 clock_offset_s=clock_offset_s,
             )
-            await stack.enter_async_context(sensor)
+            sensors[segment] = await stack.enter_async_context(sensor)
         central = await radio.device(*_ADAPTER)
         stack.push_async_callback(radio.remove, central)
-        yield Scene(motion, world, addresses, *backends(central))
+        yield Scene(motion, world, sensors, *backends(central))

@@ -43,8 +43,7 @@ async def one_session(kit: Kit, leg: Scene) -> None:
                 say("kept", record_id, event.number)
 
     async def stop_at_end() -> None:
-        began_s = await leg.world.wait_for_motion()
-        await leg.world.sleep_until(began_s + leg.motion.duration_s)
+        await leg.motion_over()
         kit.stop_session()
 
     async with asyncio.TaskGroup() as tasks:
@@ -84,7 +83,7 @@ async def main(data_dir: Path, broker: str, task: str) -> int:
             )
             async with kit:
                 say("opened", len(kit.recovered))
-                await kit.find_and_pair(thigh=leg.addresses["thigh"], shank=leg.addresses["shank"])
+                await kit.find_and_pair(thigh=leg.sensors["thigh"].address, shank=leg.sensors["shank"].address)
                 filling = asyncio.create_task(check_ins(kit, KitClock()))
                 try:
                     await one_session(kit, leg)
