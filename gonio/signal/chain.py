@@ -1,7 +1,8 @@
 """From two aligned sensors to the knee's angle, its repetitions and the session's result.
 
-The angle is causal. Until the knee's axis, its sign, flexion's sense and the zero are known, the angle is NaN and not
-ok; then the samples kept meanwhile are gone through once more, so that the repetitions that taught the chain the axis
+The angle is causal. Until the knee's axis, its sign, flexion's sense and the zero are known, and a second fit from more
+motion agrees with the first, the angle is NaN and not ok; whenever a later fit disagrees, or the gyroscopes alone have
+carried the angle for too long, it is not ok again. Once it is known the samples kept meanwhile are gone through once more, so that the repetitions that taught the chain the axis
 are counted too (and reported late). Whatever looks at many samples at once does so on blocks cut by sample index.
 """
 
@@ -33,6 +34,8 @@ _ACTIVE: Final = 0.03  # (rad/s)² of mean squared turning that makes a block wo
 _MAX_BLOCKS: Final = 32  # blocks of sums kept for the fit
 #: What an axis must show before anything is shown to a person.
 _MIN_HINGE, _MIN_ROTATION, _MIN_SIGN, _MIN_SIGN_A_BLOCK, _MIN_SENSE = 0.75, 0.04, 1.0, 0.12, 1.0
+#: Flexion by which two fits of the axis, the later one from more motion, may differ for the angle to be known, rad.
+_AGREE: Final = math.radians(7.0)
 _SHAKE_S: Final = 0.05  # time constant below which motion counts as shaking
 _SHAKE_MEAN_S: Final = 0.75
 
@@ -114,7 +117,10 @@ class KneeChain:
         self._seen_blocks = 0
         self._next_fit = 1
         self._axes: Axes | None = None
+        self._fits = self._fits_seen = 0
         self._zeroed: Zeroed | None = None
+        self._before: KneeFrame | None = None
+        self._agreed = False
         self._tracker: KneeTracker | None = None
         self._postures = Postures(rate_hz)
         self._shake = _Shake(rate_hz)
@@ -209,12 +215,14 @@ class KneeChain:
         ):
             if tracker is None:
                 bend = forward = math.nan
+                sure = False
             else:
                 bend, forward = tracker.step(up1, up2, gyr1, gyr2)
+                sure = self._agreed and tracker.sure
             flexion.append(bend)
             thigh.append(forward)
-            ok.append(good and tracker is not None)
-            reps += counting.step(Sample(t, bend, forward, up1, up2, shake, speed, good), replay=replay)
+            ok.append(good and sure)
+            reps += counting.step(Sample(t, bend, forward, up1, up2, shake, speed, good, sure), replay=replay)
         return flexion, thigh, ok, reps
 
     # --- calibration ------------------------------------------------------------------------------------------------
@@ -248,8 +256,9 @@ class KneeChain:
         frame = self._ground()
         if frame is None:
             return []
+        self._compare(frame)
         if self._tracker is None:
-            return self._begin(frame, float(t[-1]))
+            return self._begin(frame, float(t[-1])) if self._agreed else []
         moved = self._tracker.retune(frame, up[0][-1].tolist(), up[1][-1].tolist())
         self._counting.shift(moved)
         return []
@@ -270,6 +279,17 @@ class KneeChain:
         axes = one if vote >= 0 else other
         if _trusted(axes, abs(vote)):
             self._axes = axes
+            self._fits += 1
+
+    def _compare(self, frame: KneeFrame) -> None:
+        """Tell whether the angle is known: when the latest fit of the axis agrees with what was held before it."""
+        before, self._before = self._before, frame
+        if before is None:
+            self._fits_seen = self._fits
+        elif before is not frame and self._postures.change(before, frame) > _AGREE:
+            self._agreed, self._fits_seen = False, self._fits
+        elif self._fits > self._fits_seen:
+            self._agreed, self._fits_seen = True, self._fits
 
     def _ground(self) -> KneeFrame | None:
         """Give sense and zero for the axis; None while they, or the axis, are not known or nothing changed."""

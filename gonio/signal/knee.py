@@ -4,7 +4,8 @@ The inclination of a segment about the knee's axis is the direction of "up" in t
 from the sensor. The difference of the two is the flexion, but for a constant: no heading is needed and nothing can
 drift. It loses its meaning when the axis comes near the vertical (lying on the side): there the angle is carried on
 by the bias-corrected gyroscopes about the axis. The blend is a complementary filter whose gain falls with the square
-of how horizontal the axis lies in the sensor that sees it worse.
+of how horizontal the axis lies in the sensor that sees it worse. How far the angle may have gone astray meanwhile is
+kept account of: a share of all turning (the axis is not exact) and the gyroscopes' drift, taken back as the blend is.
 """
 
 import math
@@ -18,6 +19,10 @@ from gonio.signal.consts import FloatArray
 
 #: Time constant of the inclination's hold on the angle with the axis horizontal, s.
 _BLEND_S: Final = 0.1
+#: What carrying the angle on by the gyroscopes adds to its doubt: a share of the turning, and a drift, rad/s.
+_ASTRAY, _DRIFT_RAD_S = 0.04, 0.005
+#: Doubt from which on the angle may not be shown, rad.
+_MOST_DOUBT: Final = math.radians(6.0)
 _TWO_PI: Final = 2.0 * math.pi
 
 Vector: TypeAlias = Sequence[float]
@@ -73,7 +78,13 @@ class KneeTracker:
         """
         self._dt = 1.0 / rate_hz
         self._angle: float | None = None
+        self._doubt = 0.0
         self._set(frame)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the angle has not been carried on by the gyroscopes for too long."""
+        return self._doubt < _MOST_DOUBT
 
     def _set(self, frame: KneeFrame) -> None:
         self.frame = frame
@@ -109,8 +120,11 @@ class KneeTracker:
         flat = 1.0 - max(along1 * along1, along2 * along2)
         angle = self._angle + (_dot(gyr1, self._j1) - _dot(gyr2, self._j2)) * self._dt
         gap = (seen - angle + math.pi) % _TWO_PI - math.pi
-        angle += min(1.0, self._dt / _BLEND_S) * flat * flat * gap
-        self._angle = angle
+        gain = min(1.0, self._dt / _BLEND_S) * flat * flat
+        self._angle = angle = angle + gain * gap
+        turning = math.sqrt(max(_dot(gyr1, gyr1), _dot(gyr2, gyr2)))
+        self._doubt += (_DRIFT_RAD_S + _ASTRAY * turning) * self._dt
+        self._doubt -= gain * self._doubt
         return angle, (self.frame.upright - one + math.pi) % _TWO_PI - math.pi
 
 

@@ -62,6 +62,7 @@ class Sample(NamedTuple):
         shake: how strongly both sensors shake, m/s².
         speed: angular speed of the faster sensor, rad/s.
         measured: False inside a long gap.
+        sure: False where the flexion is not ok; it still tells a repetition, but not how far it went.
     """
 
     t: float
@@ -72,6 +73,7 @@ class Sample(NamedTuple):
     shake: float
     speed: float
     measured: bool
+    sure: bool = True
 
 
 #: Flexion and thigh's inclination at one moment, rad.
@@ -94,7 +96,7 @@ class _Excursion:
         self.last = sample
         self.t.append(sample.t)
         self.x.append(x)
-        self.flexion.append(sample.flexion)
+        self.flexion.append(sample.flexion if sample.sure else math.nan)
         self.thigh.append(sample.thigh)
         self.shake += sample.shake
         self.measured = self.measured and sample.measured

@@ -128,6 +128,14 @@ class Postures:
         low, high = np.percentile(_bends(up1, up2, axes), (1.0, 99.0))
         return float(high - low)
 
+    def change(self, one: KneeFrame, other: KneeFrame) -> float:
+        """Give by how much two frames differ over the postures seen, rad: the flexion's 95th percentile."""
+        up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
+        flexion = [inclination(up2, f.shank) - inclination(up1, f.thigh) - f.straight for f in (one, other)]
+        steep = [(np.abs(up1 @ f.thigh) > _STEEP) | (np.abs(up2 @ f.shank) > _STEEP) for f in (one, other)]
+        apart = np.abs(wrap(flexion[0] - flexion[1]))[~(steep[0] & steep[1])]
+        return float(np.percentile(apart, 95.0)) if len(apart) else math.inf
+
     def zero(self, axes: Axes, rule: ExerciseRule | None, held: KneeFrame | None) -> Zeroed | None:
         """Find sense and zero for an axis; None when nothing was seen.
 
