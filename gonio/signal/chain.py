@@ -2,8 +2,9 @@
 
 The angle is causal. Until the knee's axis, its sign, flexion's sense and the zero are known, and a second fit from more
 motion agrees with the first, the angle is NaN and not ok; whenever a later fit disagrees, or the gyroscopes alone have
-carried the angle for too long, it is not ok again. Once it is known the samples kept meanwhile are gone through once more, so that the repetitions that taught the chain the axis
-are counted too (and reported late). Whatever looks at many samples at once does so on blocks cut by sample index.
+carried the angle for too long, it is not ok again. Once it is known the samples kept meanwhile are gone through again,
+so that the repetitions that taught the chain the axis are counted too (and reported late). Whatever looks at many
+samples at once does so on blocks cut by sample index.
 """
 
 import math

@@ -5,6 +5,8 @@ from typing import Final
 
 _FINEST_S: Final = 0.25
 _MAX_POINTS: Final = 300
+_ROUNDING_S: Final = 1e-6
+_REACH_S: Final = 1.0  # a sample says nothing of what was longer before it: the grid leaps over long gaps
 
 
 class Curve:
@@ -24,8 +26,8 @@ class Curve:
                 self._start = t
             if not math.isnan(angle):
                 self._low, self._high = min(self._low, angle), max(self._high, angle)
-            while t - self._start >= len(self._points) * self._step - 1e-6:
-                self._points.append(angle)
+            while (late := t - self._start - len(self._points) * self._step) >= -_ROUNDING_S:
+                self._points.append(angle if late < _REACH_S else math.nan)
                 if len(self._points) > _MAX_POINTS:
                     self._points = self._points[::2]
                     self._step *= 2.0

@@ -45,8 +45,12 @@ WALK_SHAKE: Final = 0.62
 _BRISK_S, _BRISK_SHAKE = 1.6, 0.5
 #: A single gentle step shakes little, but it ends with the thigh ahead of where it began (share of the flexion).
 _STEP_S, _STEP_SHARE = 1.2, 0.12
-#: A repetition ends in the posture it began in: both segments are back within 40° (lying down from standing is 90°).
-_SAME_POSTURE: Final = math.cos(math.radians(40.0))
+#: A repetition ends in the posture it began in: both segments are back within 40° (lying down from standing is 90°),
+#: those of a small one in the knee within a share of its range (a foot that is put forward ends where it never was).
+_SAME_POSTURE, _LEAST_POSTURE, _POSTURE_SHARE = math.radians(40.0), math.radians(12.0), 0.5
+#: An excursion that ends further from its beginning than this share of it, but where it had stopped on its way for that
+#: long (s, within a share), began at the stop: a foot is lifted onto the step before it steps up.
+_SHORT_SHARE, _STOP_S, _STOP_SHARE = 0.15, 0.3, 0.1
 _QUIET_RAD_S: Final = 0.3  # slower is rest
 
 
@@ -86,6 +90,7 @@ class _Excursion:
     x: list[float] = field(default_factory=list)
     flexion: list[float] = field(default_factory=list)
     thigh: list[float] = field(default_factory=list)
+    speed: list[float] = field(default_factory=list)
     shake: float = 0.0
     measured: bool = True
     first: Sample | None = None
@@ -98,19 +103,29 @@ class _Excursion:
         self.x.append(x)
         self.flexion.append(sample.flexion if sample.sure else math.nan)
         self.thigh.append(sample.thigh)
+        self.speed.append(sample.speed)
         self.shake += sample.shake
         self.measured = self.measured and sample.measured
 
-    def until(self, last: int) -> "_Excursion":
-        """Give the excursion up to a sample, with the shaking spread evenly."""
-        n = last + 1
-        part = (self.t[:n], self.x[:n], self.flexion[:n], self.thigh[:n])
-        return _Excursion(*part, self.shake * n / len(self.t), self.measured, self.first, self.last)
+    def part(self, begin: int, end: int) -> "_Excursion":
+        """Give a part of the excursion, with the shaking spread evenly; what it ends with is kept for the posture."""
+        return _Excursion(
+            self.t[begin:end],
+            self.x[begin:end],
+            self.flexion[begin:end],
+            self.thigh[begin:end],
+            self.speed[begin:end],
+            self.shake * (end - begin) / len(self.t),
+            self.measured,
+            self.last if begin else self.first,
+            self.last,
+        )
 
 
-def _moved(one: Sample, other: Sample) -> bool:
+def _moved(one: Sample, other: Sample, within: float) -> bool:
+    least = math.cos(within)
     ups = ((one.up1, other.up1), (one.up2, other.up2))
-    return any(sum(a * b for a, b in zip(*pair, strict=True)) < _SAME_POSTURE for pair in ups)
+    return any(a[0] * b[0] + a[1] * b[1] + a[2] * b[2] < least for a, b in ups)
 
 
 class RepCounter:
@@ -210,7 +225,7 @@ class RepCounter:
         self._rest(_Excursion())
         self._run.add(sample, x)
         self._out, self._peak, self._valley = True, x, x
-        return self._judge(run.until(lowest), self._base, peak)
+        return self._judge(run.part(0, lowest + 1), self._base, peak)
 
     def _at_rest(self, sample: Sample, x: float) -> None:
         away = x - self._base
@@ -236,7 +251,8 @@ class RepCounter:
         turned = x > self._low + 0.05 * rom
         if not (back or turned or t - self._done_at > _RETURN_S):
             return None
-        run, base, peak = self._run, self._base, self._peak
+        run, peak = self._run, self._peak
+        run, base = self._from_stop(run, peak)
         if self.signal == "knee":  # the rests on both sides belong to it
             run.flexion += [self._sign * base, self._sign * self._low]
         self._base = self._low
@@ -244,13 +260,27 @@ class RepCounter:
         self._rest(_Excursion())
         return self._judge(run, base, peak)
 
+    def _from_stop(self, run: _Excursion, peak: float) -> tuple[_Excursion, float]:
+        """Give the excursion and its base, rad; both from a stop on its way on when it came back to that only."""
+        rom = peak - self._base
+        if self.signal != "knee" or self._low - self._base <= _SHORT_SHARE * rom:
+            return run, self._base
+        top = run.x.index(peak)
+        calm = [k for k in range(top) if run.speed[k] < _QUIET_RAD_S and abs(run.x[k] - self._low) < _STOP_SHARE * rom]
+        if len(calm) * self._dt < _STOP_S:
+            return run, self._base
+        return run.part(calm[-1], len(run.t)), run.x[calm[-1]]
+
     def _judge(self, run: _Excursion, base: float, peak: float) -> RepEvent | None:
         rom = peak - base
         duration = run.t[-1] - run.t[0]
         shake = run.shake / len(run.t)
         if duration < _SHORTEST_S or shake > WALK_SHAKE or (duration < _BRISK_S and shake > _BRISK_SHAKE):
             return None
-        if run.first is None or run.last is None or _moved(run.first, run.last):
+        within = _SAME_POSTURE
+        if self.signal == "knee":
+            within = min(within, max(_LEAST_POSTURE, _POSTURE_SHARE * rom))
+        if run.first is None or run.last is None or _moved(run.first, run.last, within):
             return None
         stepped = run.thigh[-1] - run.thigh[0]
         if self.signal == "knee" and duration < _STEP_S and stepped > _STEP_SHARE * rom:
