@@ -5,7 +5,8 @@ from the sensor. The difference of the two is the flexion, but for a constant: n
 drift. It loses its meaning when the axis comes near the vertical (lying on the side): there the angle is carried on
 by the bias-corrected gyroscopes about the axis. The blend is a complementary filter whose gain falls with the square
 of how horizontal the axis lies in the sensor that sees it worse. How far the angle may have gone astray meanwhile is
-kept account of: a share of all turning (the axis is not exact) and the gyroscopes' drift, taken back as the blend is.
+kept account of: a share of all turning (the axis is not exact) and the gyroscopes' drift, which the blend brings back
+to what the inclinations are good for: the steeper the axis, the more an error of its direction shows in them.
 """
 
 import math
@@ -21,8 +22,11 @@ from gonio.signal.consts import FloatArray
 _BLEND_S: Final = 0.1
 #: What carrying the angle on by the gyroscopes adds to its doubt: a share of the turning, and a drift, rad/s.
 _ASTRAY, _DRIFT_RAD_S = 0.04, 0.005
+#: Error of the axis's direction in one of the sensors, rad: with the axis at 45° the inclinations are off by as much.
+_AXIS_ERROR: Final = math.radians(4.5)
 #: Doubt from which on the angle may not be shown, rad.
 _MOST_DOUBT: Final = math.radians(6.0)
+_TINY: Final = 1e-6
 _TWO_PI: Final = 2.0 * math.pi
 
 Vector: TypeAlias = Sequence[float]
@@ -117,14 +121,15 @@ class KneeTracker:
         if self._angle is None:
             self._angle = (seen + math.pi) % _TWO_PI - math.pi
         along1, along2 = _dot(up1, self._j1), _dot(up2, self._j2)
-        flat = 1.0 - max(along1 * along1, along2 * along2)
+        steep = max(along1 * along1, along2 * along2)
+        flat = 1.0 - steep
         angle = self._angle + (_dot(gyr1, self._j1) - _dot(gyr2, self._j2)) * self._dt
         gap = (seen - angle + math.pi) % _TWO_PI - math.pi
         gain = min(1.0, self._dt / _BLEND_S) * flat * flat
         self._angle = angle = angle + gain * gap
         turning = math.sqrt(max(_dot(gyr1, gyr1), _dot(gyr2, gyr2)))
         self._doubt += (_DRIFT_RAD_S + _ASTRAY * turning) * self._dt
-        self._doubt -= gain * self._doubt
+        self._doubt += gain * (_AXIS_ERROR * math.sqrt(steep / (flat + _TINY)) - self._doubt)
         return angle, (self.frame.upright - one + math.pi) % _TWO_PI - math.pi
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult
+from gonio.signal.curve import Curve
 from gonio.simulators.leg import LegMotion
 
 RATE_HZ = 60.0
@@ -32,7 +33,8 @@ def feed(
 
 
 @pytest.mark.parametrize(
-    "exercise", ["heel-slide", "mini-squat", "long-arc-quad", "sit-to-stand", "straight-leg-raise"]
+    "exercise",
+    ["heel-slide", "mini-squat", "long-arc-quad", "sit-to-stand", "straight-leg-raise", "lunge", "step-up"],
 )
 def test_the_simulated_exercise_is_counted(exercise: str) -> None:
     motion = LegMotion.for_seconds(exercise, 60, seed=4)
@@ -56,6 +58,40 @@ def test_heel_slides_are_as_deep_as_they_were(seed: int) -> None:
     t = np.concatenate([a.t_s for a in angles])
     assert ok[-600:].all()
     assert np.degrees(np.abs(flexion - motion.flexion(t))[-600:]).max() < 5.0
+
+
+@pytest.mark.parametrize("exercise", ["heel-slide", "sit-to-stand", "straight-leg-raise", "long-arc-quad", "bridge"])
+@pytest.mark.parametrize("seed", [1, 5])
+def test_standing_still_for_three_seconds_sets_the_zero(exercise: str, seed: int) -> None:
+    *_, result = feed(LegMotion.for_seconds(exercise, 40, seed=seed), exercise)
+    assert result.zero == "standing"
+    assert not {"no-standing", "zero-assumed"} & set(result.flags)
+
+
+@pytest.mark.parametrize("seed", [0, 2, 5])
+@pytest.mark.parametrize("exercise", ["heel-slide", "straight-leg-raise-side", "straight-leg-raise-prone", "quad-set"])
+def test_what_is_ok_is_not_far_off(exercise: str, seed: int) -> None:
+    motion = LegMotion.for_seconds(exercise, 45, seed=seed)
+    angles, _, _ = feed(motion, exercise)
+    for angle in angles:
+        wrong = np.degrees(np.abs(angle.flexion - motion.flexion(angle.t_s)))[angle.ok]
+        assert wrong.max(initial=0.0) < 10.0
+
+
+def test_the_step_is_not_part_of_stepping_up() -> None:
+    motion = LegMotion.for_seconds("step-up", 40, seed=2)
+    *_, result = feed(motion, "step-up")
+    assert motion.truth.max_flexion is not None
+    assert math.degrees(result.max_flexion) == pytest.approx(math.degrees(motion.truth.max_flexion), abs=3.0)
+
+
+def test_the_curve_is_empty_where_the_grid_leaps() -> None:
+    curve = Curve()
+    curve.feed([0.0, 0.25, 0.5, 20.0, 20.25], [1.0, 1.1, 1.2, 2.0, 2.1])
+    step_s, points = curve.points()
+    known = {k * step_s: point for k, point in enumerate(points) if not math.isnan(point)}
+    assert {0.0: 1.0, 0.25: 1.1, 0.5: 1.2, 20.0: 2.0, 20.25: 2.1}.items() <= known.items()
+    assert all(t <= 0.5 or t > 19.0 for t in known)
 
 
 def test_a_walk_is_no_exercise() -> None:
