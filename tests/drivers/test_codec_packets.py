@@ -53,7 +53,8 @@ def _element(field: PacketField) -> st.SearchStrategy[Any]:
     if field.type == "f32":
         return st.floats(-1000, 1000, width=32)
     low, high = INTEGERS[field.type]
-    return st.integers(low, high).map(lambda raw: raw * field.scale + field.bias)
+    plain = field.scale == 1 and field.bias == 0  # as a float the largest u64 would be one too many
+    return st.integers(low, high).map(lambda raw: raw if plain else raw * field.scale + field.bias)
 
 
 def _value(field: PacketField) -> st.SearchStrategy[Any]:
