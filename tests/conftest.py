@@ -5,8 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REQUIRED = os.environ.get("GONIO_REQUIRE_PEERS") == "1"
+
+# CI judges a change and not the luck of the draw; people's runs draw anew each time.
+settings.register_profile("ci", derandomize=True)
+if REQUIRED:
+    settings.load_profile("ci")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
