@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import Final
 
 from gonio.signal.chunks import RepEvent
@@ -13,13 +14,14 @@ from gonio.signal.reps import RepCounter, Sample
 _FOLLOW_S: Final = 1.5  # time constant with which the tilt's rest follows a leg that lies still
 _QUIET_S: Final = 0.5  # rest before the repetition that an undeclared session is named after
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
-#: A leg that lies still and tilted by more than any raise has changed its posture: that is its rest now (in an
-#: undeclared exercise the thigh must be so, for the knee may bend).
+#: A leg that lies still and tilted by more than any raise has changed its posture: that is its rest now (where the knee
+#: may bend, in all but the declared raises of a straight leg, the thigh must be so).
 _MOVED, _MOVED_S, _LYING_RAD_S = math.radians(62.0), 0.4, 0.2
 _PATIENCE_S: Final = 20.0  # as has one that stays away for longer than a hold
 _NEAR: Final = math.radians(4.0)
 MAX_WAITING: Final = 500  # lifts kept until the session shows that they are what was done
 MIN_LIFTS: Final = 2
+_SPARE_SHARE: Final = 0.5  # of the knee's smallest range is the smallest tilt: a closed knee is shared by two segments
 
 
 class _Tilt:
@@ -28,8 +30,8 @@ class _Tilt:
     The larger of the two sensors' angles between "up" now and "up" at rest.
     """
 
-    def __init__(self, rate_hz: float, *, declared: bool) -> None:
-        self._declared = declared
+    def __init__(self, rate_hz: float, *, straight: bool) -> None:
+        self._straight = straight
         self._share = 1.0 - math.exp(-1.0 / (_FOLLOW_S * rate_hz))
         self._rest: tuple[list[float], list[float]] | None = None
         self._since = self._lain = 0
@@ -42,7 +44,7 @@ class _Tilt:
         one, two = (_angle(r, u) for r, u in zip(self._rest, (up1, up2), strict=True))
         tilt = max(one, two)
         self._since = 0 if tilt < _NEAR else self._since + 1
-        self._lain = self._lain + 1 if (tilt if self._declared else one) > _MOVED and speed < _LYING_RAD_S else 0
+        self._lain = self._lain + 1 if (tilt if self._straight else one) > _MOVED and speed < _LYING_RAD_S else 0
         if self._since > self._patience or self._lain > self._moved:
             self._rest = (list(up1), list(up2))
             self._since = self._lain = 0
@@ -92,9 +94,15 @@ class Counting:
         self._rules = rules
         self._counters = [RepCounter(rule, rate_hz) for rule in rules]
         self._chosen: RepCounter | None = self._counters[0] if exercise in RULES else None
-        self._tilt = (
-            _Tilt(rate_hz, declared=exercise is not None) if any(rule.signal == "thigh" for rule in rules) else None
-        )
+        #: While the angle is not known, a declared exercise of the knee is counted by the leg's tilt; that count stands
+        #: only if the angle never becomes known.
+        self._spare: RepCounter | None = None
+        if self._chosen is not None and self._chosen.signal == "knee" and not self._chosen.rule.faint:
+            rule = self._chosen.rule
+            tilted = replace(rule, signal="thigh", moves="lifts", smallest=_SPARE_SHARE * rule.smallest)
+            self._spare = RepCounter(tilted, rate_hz)
+        uses_tilt = self._spare is not None or any(rule.signal == "thigh" for rule in rules)
+        self._tilt = _Tilt(rate_hz, straight=self._chosen is not None and self._spare is None) if uses_tilt else None
         self._waiting: list[RepEvent] = []
         self._reps: list[RepEvent] = []
         self._guesses: list[tuple[str, bool]] = []
@@ -109,6 +117,8 @@ class Counting:
         tilt = (
             self._tilt.step(sample.up1, sample.up2, sample.speed) if self._tilt is not None and not replay else math.nan
         )
+        if self._spare is not None:
+            self._count_spare(self._spare, sample, tilt)
         found = []
         for counter in self._counters:
             if counter.signal == "knee":
@@ -120,6 +130,15 @@ class Counting:
             if rep is not None:
                 found += self._take(counter, rep)
         return found
+
+    def _count_spare(self, spare: RepCounter, sample: Sample, tilt: float) -> None:
+        if not math.isnan(sample.flexion):  # the angle is known now, and all kept samples are counted by it
+            self._spare = self._tilt = None
+            self._waiting.clear()
+            return
+        rep = spare.step(sample, tilt)
+        if rep is not None:
+            self._waiting = [*self._waiting[1 - MAX_WAITING :], rep]
 
     def _take(self, counter: RepCounter, rep: RepEvent) -> list[RepEvent]:
         if self._chosen is None:
@@ -142,10 +161,11 @@ class Counting:
                 counter.shift(by)
 
     def finish(self) -> list[RepEvent]:
-        """End the stream: lifts of the leg count when nothing else did."""
-        if self._chosen is not None or len(self._waiting) < MIN_LIFTS:
-            return []
-        self._chosen = next(c for c in self._counters if c.signal == "thigh")
+        """End the stream: lifts of the leg count when nothing else did, its tilt when the knee's angle never came."""
+        if self._spare is None:
+            if self._chosen is not None or len(self._waiting) < MIN_LIFTS:
+                return []
+            self._chosen = next(c for c in self._counters if c.signal == "thigh")
         self._reps, self._waiting = self._waiting, []
         return list(self._reps)
 

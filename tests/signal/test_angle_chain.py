@@ -78,6 +78,16 @@ def test_what_is_ok_is_not_far_off(exercise: str, seed: int) -> None:
         assert wrong.max(initial=0.0) < 10.0
 
 
+@pytest.mark.parametrize(("exercise", "seed"), [("terminal-knee-extension", 2), ("hamstring-curl", 0)])
+def test_without_an_angle_the_tilt_of_the_leg_is_counted(exercise: str, seed: int) -> None:
+    motion = LegMotion.for_seconds(exercise, 60, seed=seed)
+    _, reps, result = feed(motion, exercise)
+    assert result.calibrated_at_s is None
+    assert "not-calibrated" in result.flags
+    assert len(reps) == len(result.reps) == motion.truth.rep_count
+    assert all(math.isnan(rep.peak_flexion) and rep.signal == "thigh" for rep in reps)
+
+
 def test_the_step_is_not_part_of_stepping_up() -> None:
     motion = LegMotion.for_seconds("step-up", 40, seed=2)
     *_, result = feed(motion, "step-up")
