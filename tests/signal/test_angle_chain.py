@@ -34,7 +34,16 @@ def feed(
 
 @pytest.mark.parametrize(
     "exercise",
-    ["heel-slide", "mini-squat", "long-arc-quad", "sit-to-stand", "straight-leg-raise", "lunge", "step-up"],
+    [
+        "heel-slide",
+        "mini-squat",
+        "long-arc-quad",
+        "sit-to-stand",
+        "straight-leg-raise",
+        "lunge",
+        "step-up",
+        "hamstring-curl",
+    ],
 )
 def test_the_simulated_exercise_is_counted(exercise: str) -> None:
     motion = LegMotion.for_seconds(exercise, 60, seed=4)
@@ -78,10 +87,10 @@ def test_what_is_ok_is_not_far_off(exercise: str, seed: int) -> None:
         assert wrong.max(initial=0.0) < 10.0
 
 
-@pytest.mark.parametrize(("exercise", "seed"), [("terminal-knee-extension", 2), ("hamstring-curl", 0)])
-def test_without_an_angle_the_tilt_of_the_leg_is_counted(exercise: str, seed: int) -> None:
-    motion = LegMotion.for_seconds(exercise, 60, seed=seed)
-    _, reps, result = feed(motion, exercise)
+@pytest.mark.parametrize("seed", [2, 3])
+def test_without_an_angle_the_tilt_of_the_leg_is_counted(seed: int) -> None:
+    motion = LegMotion.for_seconds("terminal-knee-extension", 60, seed=seed)
+    _, reps, result = feed(motion, "terminal-knee-extension")
     assert result.calibrated_at_s is None
     assert "not-calibrated" in result.flags
     assert len(reps) == len(result.reps) == motion.truth.rep_count
