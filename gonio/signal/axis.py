@@ -46,7 +46,8 @@ _FORCE_FLOOR: Final = 1e-3
 
 #: How much the joint's acceleration counts in a block's heading against the rotation.
 _FORCE_SHARE: Final = 0.3
-_ROUNDS: Final = 4
+_ROUNDS: Final = 2  # for every first guess, and again for the best of them
+_SETTLED: Final = 1.0 - 1e-6  # cosine between an axis and the next round's: 0.08°
 #: Mean squared relative rotation below which a block hardly counts, (rad/s)², and the misfit that is as good as none.
 _FAINT, _FIT_FLOOR = 0.02, 0.004
 _STEPS: Final = 120
@@ -129,7 +130,7 @@ def _parts(rot: FloatArray, own: FloatArray, other: FloatArray, turn: float) -> 
     flat[:, 2] = 0.0
     across = np.stack([-other[:, 1], other[:, 0], np.zeros(len(other))], axis=1) * turn
     upright = other - flat
-    back = [np.einsum("nji,nj->ni", rot, v) for v in (upright, flat, across)]
+    back = [(v[:, None] @ rot)[:, 0] for v in (upright, flat, across)]
     return np.stack([own - back[0], -back[1], -back[2]])
 
 
@@ -139,6 +140,12 @@ def _without_trend(columns: FloatArray) -> FloatArray:
     basis, _ = np.linalg.qr(np.stack([np.ones_like(t), t, t * t], axis=1))
     flat = columns.reshape(len(columns), -1)
     return np.asarray((flat - basis @ (basis.T @ flat)).reshape(columns.shape))
+
+
+def _products(parts: FloatArray) -> FloatArray:
+    """Sum the products of three parts (3, n, 3) over the samples: (3, 3, 3, 3), part, part, direction, direction."""
+    rows = parts.transpose(1, 0, 2).reshape(-1, 9)
+    return np.asarray((rows.T @ rows).reshape(3, 3, 3, 3).transpose(0, 2, 1, 3))
 
 
 def block_sums(
@@ -157,18 +164,18 @@ def block_sums(
     turning = [w[::step] for w in smooth]
     force = [_smooth(a, width)[::step] for a in acc]
     n = len(turning[0])
-    world = [np.einsum("nij,nj->ni", r, w) for r, w in zip(rot, turning, strict=True)]
+    world = [(r @ w[:, :, None])[:, :, 0] for r, w in zip(rot, turning, strict=True)]
     thigh = _parts(rot[0], turning[0], world[1], 1.0)
     shank = _parts(rot[1], turning[1], world[0], -1.0)  # the way back: Rz(-delta)
-    sums = [np.einsum("ani,bnj->abij", p, p) / n for p in (thigh, shank)]
+    sums = [_products(p) / n for p in (thigh, shank)]
     turn = np.empty((3, 3, 3))
     a, b = rot
-    turn[0] = np.einsum("ni,nj->ij", a[:, 2], b[:, 2]) / n
-    turn[1] = (np.einsum("ni,nj->ij", a[:, 0], b[:, 0]) + np.einsum("ni,nj->ij", a[:, 1], b[:, 1])) / n
-    turn[2] = (np.einsum("ni,nj->ij", a[:, 1], b[:, 0]) - np.einsum("ni,nj->ij", a[:, 0], b[:, 1])) / n
-    near = np.einsum("nij,njk->nik", a, lever[0])[:, :2]
-    far = np.einsum("nij,njk->nik", b, lever[1])[:, :2]
-    felt = [np.einsum("nij,nj->ni", r, f)[:, :2] for r, f in zip(rot, force, strict=True)]
+    turn[0] = a[:, 2].T @ b[:, 2] / n
+    turn[1] = (a[:, 0].T @ b[:, 0] + a[:, 1].T @ b[:, 1]) / n
+    turn[2] = (a[:, 1].T @ b[:, 0] - a[:, 0].T @ b[:, 1]) / n
+    near = a[:, :2] @ lever[0]
+    far = b[:, :2] @ lever[1]
+    felt = [(r[:, :2] @ f[:, :, None])[:, :, 0] for r, f in zip(rot, force, strict=True)]
     columns = np.empty((n, 2, 12))
     columns[:, :, 0:3] = near
     columns[:, :, 3:6] = far
@@ -275,11 +282,14 @@ def _settle(s: _Stack, j1: FloatArray, j2: FloatArray, *, rounds: int = _ROUNDS)
         trig = _trig(deltas)
         new1, each = _principal(s.thigh, trig, weight)
         new2, each2 = _principal(s.shank, trig, weight)
-        j1 = new1 if new1 @ j1 > 0 else -new1
-        j2 = new2 if new2 @ j2 > 0 else -new2
+        same1, same2 = float(new1 @ j1), float(new2 @ j2)
+        j1 = new1 if same1 > 0 else -new1
+        j2 = new2 if same2 > 0 else -new2
         weight = _weights(each, j1) + _weights(each2, j2)
         deltas = _headings(s, j1, j2, arms)
         arms, residual = _joint_acceleration(s.force, deltas)
+        if min(abs(same1), abs(same2)) > _SETTLED:
+            break
     return _Hypothesis(j1, j2, deltas, arms, residual, *_judge(s, j1, j2, _trig(deltas)))
 
 
@@ -346,6 +356,7 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None) -> tuple[Ax
     one, other = max(pairs, key=lambda pair: max(pair[0].fit, pair[1].fit))
     if other.fit > one.fit:
         one, other = other, one
+    one, other = (_settle(s, h.j1, h.j2) for h in (one, other))
     if (one.j1 @ other.j1) * (one.j2 @ other.j2) > 0:  # both came to the same: the other sign fits nowhere near
         other = _settle(s, one.j1, -one.j2, rounds=0)
     votes = np.log((other.residual + _FORCE_FLOOR) / (one.residual + _FORCE_FLOOR))

@@ -21,7 +21,7 @@ from gonio.signal.counting import Counting
 from gonio.signal.curve import Curve
 from gonio.signal.exercises import RULES
 from gonio.signal.knee import KneeFrame, KneeTracker
-from gonio.signal.orient import AttitudeFilter
+from gonio.signal.orient import AttitudeFilter, attitudes
 from gonio.signal.reps import Sample
 from gonio.signal.sign import sign_vote
 from gonio.signal.zero import Postures, Zeroed
@@ -37,6 +37,7 @@ _MAX_BLOCKS: Final = 32  # blocks of sums kept for the fit
 _MIN_HINGE, _MIN_ROTATION, _MIN_SIGN, _MIN_SIGN_A_BLOCK, _MIN_SENSE = 0.75, 0.04, 1.0, 0.12, 1.0
 #: Flexion by which two fits of the axis, the later one from more motion, may differ for the angle to be known, rad.
 _AGREE: Final = math.radians(7.0)
+_MORE: Final = 1.15  # times as many postures are worth another look for the zero
 _SHAKE_S: Final = 0.05  # time constant below which motion counts as shaking
 _SHAKE_MEAN_S: Final = 0.75
 
@@ -122,6 +123,7 @@ class KneeChain:
         self._zeroed: Zeroed | None = None
         self._before: KneeFrame | None = None
         self._agreed = False
+        self._grounded = 0
         self._tracker: KneeTracker | None = None
         self._postures = Postures(rate_hz)
         self._shake = _Shake(rate_hz)
@@ -166,8 +168,7 @@ class KneeChain:
     def _feed_part(self, chunk: AlignedChunk, part: slice) -> list[Output]:
         t, measured = chunk.t_s[part], chunk.measured[part]
         acc = chunk.thigh_acc[part], chunk.shank_acc[part]
-        one = self._filters[0].feed(acc[0], chunk.thigh_gyr[part])
-        two = self._filters[1].feed(acc[1], chunk.shank_gyr[part])
+        one, two = attitudes(self._filters, acc, (chunk.thigh_gyr[part], chunk.shank_gyr[part]))
         block = self._block
         block.t.append(t)
         block.measured.append(measured)
@@ -176,10 +177,11 @@ class KneeChain:
             block.up[k].append(attitude.up)
             block.gyr[k].append(attitude.gyr)
             block.acc[k].append(acc[k])
-        norms = [_norm(a).tolist() for a in acc]
-        shake = [self._shake.step(a, b) for a, b in zip(*norms, strict=True)]
+        n = len(t)
+        norms = _norm(np.concatenate((*acc, one.gyr, two.gyr)))
+        shake = [self._shake.step(a, b) for a, b in zip(norms[:n].tolist(), norms[n : 2 * n].tolist(), strict=True)]
         block.shake += shake
-        speed = np.maximum(_norm(one.gyr), _norm(two.gyr)).tolist()
+        speed = np.maximum(norms[2 * n : 3 * n], norms[3 * n :]).tolist()
         block.speed += speed
         kept = _Kept(
             t.tolist(),
@@ -254,6 +256,9 @@ class KneeChain:
             sums = block_sums((quat[0], quat[1]), (acc[0], acc[1]), (gyr[0], gyr[1]), self._rate)
             if sums.energy > _ACTIVE:
                 self._learn(sums)
+        if self._agreed and self._fits == self._fits_seen and len(self._postures) < _MORE * self._grounded:
+            return []  # nothing much has been seen since
+        self._grounded = len(self._postures)
         frame = self._ground()
         if frame is None:
             return []
@@ -265,7 +270,10 @@ class KneeChain:
         return []
 
     def _learn(self, sums: BlockSums) -> None:
-        """Take a block of motion into the fit; the axis is fitted anew after 1, 2, 3, 4, 6, 8, 12, 16... blocks."""
+        """Take a block of motion into the fit.
+
+        The axis is fitted anew after 1, 2, 3, 4, 6, 8, 12... blocks, and after twice as many once two fits agree.
+        """
         self._sums.append(sums)
         self._seen_blocks += 1
         if len(self._sums) > _MAX_BLOCKS:
@@ -274,7 +282,7 @@ class KneeChain:
         if self._seen_blocks < self._next_fit:
             return
         power = 1 << (self._seen_blocks.bit_length() - 1)
-        self._next_fit = self._seen_blocks + max(1, power // 2)
+        self._next_fit = self._seen_blocks + (power if self._agreed else max(1, power // 2))
         one, other, acceleration = fit_axes(self._sums, self._axes)
         vote = sign_vote(one, other, acceleration, self._postures, self._rule)
         axes = one if vote >= 0 else other

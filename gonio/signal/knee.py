@@ -81,6 +81,7 @@ class KneeTracker:
             rate_hz: rate of the grid, Hz.
         """
         self._dt = 1.0 / rate_hz
+        self._gain = min(1.0, self._dt / _BLEND_S)
         self._angle: float | None = None
         self._doubt = 0.0
         self._set(frame)
@@ -92,9 +93,9 @@ class KneeTracker:
 
     def _set(self, frame: KneeFrame) -> None:
         self.frame = frame
-        self._j1, self._j2 = frame.thigh.tolist(), frame.shank.tolist()
-        self._a1, self._b1 = (v.tolist() for v in plane(frame.thigh))
-        self._a2, self._b2 = (v.tolist() for v in plane(frame.shank))
+        self._thigh, self._shank = (
+            (*(v.tolist() for v in plane(axis)), axis.tolist()) for axis in (frame.thigh, frame.shank)
+        )
 
     def retune(self, frame: KneeFrame, up1: Vector, up2: Vector) -> float:
         """Take a better frame from here on, given "up" now; returns by how much the angle moves, rad."""
@@ -109,27 +110,38 @@ class KneeTracker:
         return moved
 
     def _difference(self, up1: Vector, up2: Vector) -> float:
-        one = math.atan2(_dot(up1, self._b1), _dot(up1, self._a1))
-        two = math.atan2(_dot(up2, self._b2), _dot(up2, self._a2))
+        one, two = (
+            math.atan2(_dot(up, second), _dot(up, first))
+            for up, (first, second, _) in ((up1, self._thigh), (up2, self._shank))
+        )
         return (two - one - self.frame.straight + math.pi) % _TWO_PI - math.pi
 
     def step(self, up1: Vector, up2: Vector, gyr1: Vector, gyr2: Vector) -> tuple[float, float]:
         """Take one sample ("up" and rad/s in the sensors' frames); give flexion and the thigh's inclination, rad."""
-        one = math.atan2(_dot(up1, self._b1), _dot(up1, self._a1))
-        two = math.atan2(_dot(up2, self._b2), _dot(up2, self._a2))
+        # the dot products are written out: this runs for every sample
+        x, y, z = up1
+        u, v, w = gyr1
+        (a, b, c), (d, e, f), (g, h, i) = self._thigh
+        one = math.atan2(d * x + e * y + f * z, a * x + b * y + c * z)
+        along1, rate, turning = g * x + h * y + i * z, g * u + h * v + i * w, u * u + v * v + w * w
+        x, y, z = up2
+        u, v, w = gyr2
+        (a, b, c), (d, e, f), (g, h, i) = self._shank
+        two = math.atan2(d * x + e * y + f * z, a * x + b * y + c * z)
+        along2 = g * x + h * y + i * z
+        rate -= g * u + h * v + i * w
+        turning = math.sqrt(max(turning, u * u + v * v + w * w))
         seen = two - one - self.frame.straight
         if self._angle is None:
             self._angle = (seen + math.pi) % _TWO_PI - math.pi
-        along1, along2 = _dot(up1, self._j1), _dot(up2, self._j2)
         steep = max(along1 * along1, along2 * along2)
         flat = 1.0 - steep
-        angle = self._angle + (_dot(gyr1, self._j1) - _dot(gyr2, self._j2)) * self._dt
+        angle = self._angle + rate * self._dt
         gap = (seen - angle + math.pi) % _TWO_PI - math.pi
-        gain = min(1.0, self._dt / _BLEND_S) * flat * flat
+        gain = self._gain * flat * flat
         self._angle = angle = angle + gain * gap
-        turning = math.sqrt(max(_dot(gyr1, gyr1), _dot(gyr2, gyr2)))
-        self._doubt += (_DRIFT_RAD_S + _ASTRAY * turning) * self._dt
-        self._doubt += gain * (_AXIS_ERROR * math.sqrt(steep / (flat + _TINY)) - self._doubt)
+        doubt = self._doubt + (_DRIFT_RAD_S + _ASTRAY * turning) * self._dt
+        self._doubt = doubt + gain * (_AXIS_ERROR * math.sqrt(steep / (flat + _TINY)) - doubt)
         return angle, (self.frame.upright - one + math.pi) % _TWO_PI - math.pi
 
 

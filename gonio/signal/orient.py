@@ -43,16 +43,36 @@ class AttitudeFilter:
 
     def feed(self, acc: FloatArray, gyr: FloatArray) -> Attitude:
         """Take consecutive samples: specific force (n, 3) in m/s² and angular velocity (n, 3) in rad/s."""
+        quat, bias = self.update(acc, gyr)
+        return Attitude(quat, _up(quat), gyr - bias)
+
+    def update(self, acc: FloatArray, gyr: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Take samples as ``feed`` does; give only what the filter itself tells: quaternion (n, 4) and bias (n, 3)."""
         if len(acc) == 0:
-            return Attitude(np.empty((0, 4)), np.empty((0, 3)), np.empty((0, 3)))
+            return np.empty((0, 4)), np.empty((0, 3))
         out = self._filter.updateBatch(np.ascontiguousarray(gyr), np.ascontiguousarray(acc))
-        quat = out["quat6D"]
-        w, x, y, z = quat[:, 0], quat[:, 1], quat[:, 2], quat[:, 3]
-        up = np.empty((len(acc), 3))
-        up[:, 0] = 2.0 * (x * z - w * y)
-        up[:, 1] = 2.0 * (y * z + w * x)
-        up[:, 2] = 1.0 - 2.0 * (x * x + y * y)
-        return Attitude(quat, up, gyr - out["bias"])
+        return out["quat6D"], out["bias"]
+
+
+def attitudes(
+    filters: tuple[AttitudeFilter, AttitudeFilter],
+    acc: tuple[FloatArray, FloatArray],
+    gyr: tuple[FloatArray, FloatArray],
+) -> tuple[Attitude, Attitude]:
+    """Give what ``AttitudeFilter.feed`` gives for each of two sensors, with the arithmetic done for both at once."""
+    (quat1, bias1), (quat2, bias2) = (f.update(a, g) for f, a, g in zip(filters, acc, gyr, strict=True))
+    up = _up(np.concatenate((quat1, quat2)))
+    n = len(quat1)
+    return Attitude(quat1, up[:n], gyr[0] - bias1), Attitude(quat2, up[n:], gyr[1] - bias2)
+
+
+def _up(quat: FloatArray) -> FloatArray:
+    w, x, y, z = quat.T
+    up = np.empty((len(quat), 3))
+    up[:, 0] = 2.0 * (x * z - w * y)
+    up[:, 1] = 2.0 * (y * z + w * x)
+    up[:, 2] = 1.0 - 2.0 * (x * x + y * y)
+    return up
 
 
 def rotation_matrices(quat: FloatArray) -> FloatArray:
