@@ -330,7 +330,7 @@ def _joint_acceleration(force: FloatArray, deltas: FloatArray) -> tuple[FloatArr
     return arms, np.einsum("a,wab,b->w", line, each, line)
 
 
-def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None) -> tuple[Axes, Axes, float]:
+def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None, *, sure: bool = False) -> tuple[Axes, Axes, float]:
     """Find the axis from blocks of motion (one at least), for both relative signs.
 
     A planar motion fits many axes, so several first guesses are followed and the best kept.
@@ -338,6 +338,7 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None) -> tuple[Ax
     Args:
         blocks: the motion.
         known: what was found before; one of the first guesses.
+        sure: True when it is the only one that is worth following.
 
     Returns:
         The two hypotheses, and the vote of the joint's acceleration: the log of the second's unexplained part over
@@ -349,9 +350,9 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None) -> tuple[Ax
         np.stack([b.turn for b in blocks]),
         np.stack([b.force for b in blocks]),
     )
-    guesses = _guesses(s, 1 if known is not None else 3)
-    if known is not None:
-        guesses.append((known.thigh, known.shank))
+    guesses = [] if known is None else [(known.thigh, known.shank)]
+    if not (guesses and sure):
+        guesses += _guesses(s, 1 if guesses else 3)
     pairs = [(_settle(s, j1, j2), _settle(s, j1, -j2)) for j1, j2 in guesses]
     one, other = max(pairs, key=lambda pair: max(pair[0].fit, pair[1].fit))
     if other.fit > one.fit:

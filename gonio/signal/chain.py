@@ -283,7 +283,7 @@ class KneeChain:
             return
         power = 1 << (self._seen_blocks.bit_length() - 1)
         self._next_fit = self._seen_blocks + (power if self._agreed else max(1, power // 2))
-        one, other, acceleration = fit_axes(self._sums, self._axes)
+        one, other, acceleration = fit_axes(self._sums, self._axes, sure=self._agreed)
         vote = sign_vote(one, other, acceleration, self._postures, self._rule)
         axes = one if vote >= 0 else other
         if _trusted(axes, abs(vote)):
