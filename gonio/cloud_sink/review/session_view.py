@@ -313,7 +313,7 @@ def _provenance(row: SessionRow, zone: PatientZone, now: datetime) -> tuple[tupl
         ("Kit's clock", row.clock),
         ("Source", source[row.summary.source]),
         ("Kit", row.kit_id),
-        ("Software on the kit", f"gonio {row.summary.software}"),
+        ("Software on the kit", row.summary.software),
         ("Exercise", "recognised from the motion" if row.summary.recognised else "chosen before the start"),
         ("Sitting", str(row.summary.sitting_id)),
         ("Record", str(row.record_id)),

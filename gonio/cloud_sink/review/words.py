@@ -21,15 +21,15 @@ ZERO: Final = {
     "standing": (
         "Standing leg",
         (
-            "The angle was set while the patient stood still, taken as relaxed standing on a straight leg. A knee that "
-            "could not be straightened then lacks more extension than the figures say."
+            "The angle was set while the patient stood still; a relaxed knee is taken to be a few degrees short of "
+            "straight then. One that cannot be straightened lacks more extension than the figures say."
         ),
     ),
     "pose": ("Known pose", "Zero comes from a pose of known angle that the patient was asked to take."),
     "range": (
         "Straightest seen",
         (
-            "No standing or known pose was found, so the straightest angle of the session was taken as zero. Ranges "
+            "No standing or known pose was found, so the straightest of the session was taken as nearly straight. Ranges "
             "and counts hold; the extension deficit cannot be told, and the largest flexion is short by it."
         ),
     ),
