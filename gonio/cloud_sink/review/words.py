@@ -29,8 +29,9 @@ ZERO: Final = {
     "range": (
         "Straightest seen",
         (
-            "No standing or known pose was found, so the straightest of the session was taken as nearly straight. Ranges "
-            "and counts hold; the extension deficit cannot be told, and the largest flexion is short by it."
+            "No standing or known pose was found, so the straightest angle of the session was taken as nearly "
+            "straight. Ranges and counts hold; the extension deficit cannot be told, and the largest flexion is "
+            "short by it."
         ),
     ),
     "none": (
