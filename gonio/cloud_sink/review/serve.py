@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,6 +13,7 @@ import uvicorn
 from gonio.cloud_sink.review.app import create_app, utc_now
 from gonio.cloud_sink.review.book import Book
 from gonio.errors import UsageError
+from gonio.identity.broker import is_loopback
 from gonio.web.security import LOOPBACK_NAMES
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -90,7 +90,7 @@ async def serve(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise UsageError(
             f"the review pages have no log-in yet, so they are not served on {host}: use --host 127.0.0.1, and reach "
             f"them from another computer through SSH (ssh -L {port or DEFAULT_PORT}:127.0.0.1:{port or DEFAULT_PORT})"
@@ -100,15 +100,6 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise UsageError(_why_not(error, host, port)) from error
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:
