@@ -39,7 +39,11 @@ _STILL_BINS: Final = 4  # so long still before it is a posture
 _FIRST_BINS: Final = 10  # the session's beginning
 _MIN_STANDING_BINS: Final = 3
 _UPRIGHT: Final = math.cos(math.radians(38.0))
-_MIN_ARM_M: Final = 0.06  # shorter: the motion did not show where the joint is
+_MIN_ARM_M, _MAX_ARM_M = 0.06, 0.32  # shorter or longer: the motion did not show where the joint is
+_LEVER_ERROR: Final = math.radians(15.0)  # of where the lever arms say that the leg is straight
+#: Most that the lever arms say about the sense; not enough alone where somebody steps up or stands up, for there the
+#: bent leg rests as upright as the straight one.
+_LEVER_SCORE, _LEVER_SCORE_RISING = 1.5, 0.9
 _SOFT_STANDING: Final = math.radians(15.0)  # a knee more bent than that from the straightest stand is no stand
 _HYPEREXTENSION: Final = math.radians(30.0)
 #: Axis more upright than that in one of the sensors: the inclinations about it tell nothing.
@@ -205,7 +209,7 @@ def _sagittal(vectors: FloatArray, axis: FloatArray) -> FloatArray:
 
 
 def _seen(arm: FloatArray, axis: FloatArray) -> bool:
-    return bool(np.linalg.norm(_sagittal(arm, axis)) >= _MIN_ARM_M)
+    return bool(_MIN_ARM_M <= np.linalg.norm(_sagittal(arm, axis)) <= _MAX_ARM_M)
 
 
 def _along(up: FloatArray, arm: FloatArray, axis: FloatArray) -> FloatArray:
@@ -234,7 +238,8 @@ def _sense(
     score = 0.0
     if not math.isnan(lever):
         off = float(wrap(np.array([0.5 * (low + high) - lever]))[0])
-        score += max(-1.5, min(1.5, off / math.radians(15.0)))
+        most = _LEVER_SCORE_RISING if rule is not None and rule.closed and rule.moves == "extends" else _LEVER_SCORE
+        score += max(-most, min(most, off / _LEVER_ERROR))
     if np.count_nonzero(standing) >= _MIN_STANDING_BINS:
         stood = float(np.median(bend[standing]))
         score += 3.0 * ((high - stood) - (stood - low)) / span

@@ -9,6 +9,7 @@ from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult
 from gonio.signal.curve import Curve
 from gonio.simulators.leg import LegMotion
+from gonio.simulators.leg_exercises import Quality
 
 RATE_HZ = 60.0
 
@@ -85,6 +86,15 @@ def test_what_is_ok_is_not_far_off(exercise: str, seed: int) -> None:
     for angle in angles:
         wrong = np.degrees(np.abs(angle.flexion - motion.flexion(angle.t_s)))[angle.ok]
         assert wrong.max(initial=0.0) < 10.0
+
+
+@pytest.mark.parametrize(("exercise", "quality"), [("step-up", "jerky"), ("mini-squat", "fast")])
+def test_jerky_and_fast_repetitions_do_not_turn_the_angle_round(exercise: str, quality: Quality) -> None:
+    motion = LegMotion(exercise, duration_s=45, quality=quality, seed=15)
+    angles, _, _ = feed(motion, exercise)
+    for angle in angles:
+        wrong = np.degrees(np.abs(angle.flexion - motion.flexion(angle.t_s)))[angle.ok]
+        assert wrong.max(initial=0.0) < 12.0
 
 
 @pytest.mark.parametrize("seed", [2, 3])
