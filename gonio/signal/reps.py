@@ -38,7 +38,7 @@ _SHORTEST_S: Final = 0.45  # between leaving the rest and being back
 LONGEST_S: Final = 30.0
 _LINGER_S: Final = 8.0  # a small offset held this long is the new rest
 _RETURN_S: Final = 1.5  # time given to come from done to back
-_FOLLOW_S: Final = 2.0  # time constant with which the rest follows small offsets
+_FOLLOW_S: Final = 3.0  # time constant with which the rest follows small offsets
 _WALK_FOLLOW_S: Final = 1.0  # and everything while walking
 #: Shaking (m/s²) from which on the leg walks, and the one that spoils an excursion shorter than a slow step.
 WALK_SHAKE: Final = 0.62

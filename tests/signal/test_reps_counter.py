@@ -67,7 +67,7 @@ def test_every_repetition_is_counted_once(reps: int, high: float, low: float, mo
     assert len(found) == reps
     for rep in found:
         assert math.degrees(rep.peak_flexion) == pytest.approx(high, abs=0.5)
-        assert math.degrees(rep.min_flexion) == pytest.approx(low, abs=1.3)  # the rest follows a slow beginning
+        assert math.degrees(rep.min_flexion) == pytest.approx(low, abs=1.0)
         assert math.degrees(rep.rom) == pytest.approx(high - low, abs=1.5)
         assert rep.start_s < rep.peak_s < rep.end_s
         assert rep.measured
