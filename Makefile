@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help setup demo test lint check update bench clean
+.PHONY: help setup demo test lint check bench pictures update clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -42,6 +42,10 @@ check: lint test ## Everything that CI checks
 
 bench: $(VENV)/.ready ## Measure what the docs state
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+pictures: $(VENV)/.ready ## Remake the pictures of the docs (needs chromium)
+	@folder=$$(mktemp -d) && $(BIN)/python examples/review_screenshots.py $$folder --only session && \
+		cp $$folder/session-1440-light.png docs/pictures/session.png; rm -rf $$folder
 
 update: ## Refresh constraints.txt with the newest releases that fit pyproject.toml, then set up anew
 	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
