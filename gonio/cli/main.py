@@ -4,6 +4,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from gonio import __version__
 from gonio.cli import analyze, clinic, decode, demo, devices, gateway, review, simulate, sink
@@ -49,5 +50,6 @@ def main() -> None:
     try:
         app()
     except GonioError as error:
-        Console(stderr=True).print(f"[bold red]gonio:[/] {error}", highlight=False, soft_wrap=True)
+        # as Text: what stands in brackets, as it may in a path, is no markup
+        Console(stderr=True).print(Text("gonio: ", style="bold red") + Text(str(error)), soft_wrap=True)
         sys.exit(1)
