@@ -15,6 +15,7 @@ app = typer.Typer(
     help="Remote therapeutic monitoring of the knee, from two Bluetooth sensors to the therapist's page.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # flows the lines of a paragraph to the width of the terminal
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
