@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SampleChunk, SessionResult, TimedChunk
@@ -11,6 +11,9 @@ from gonio.signal.consts import SEGMENTS, Segment, Side
 from gonio.signal.grid import Aligner
 
 Out: TypeAlias = KneeAngleChunk | RepEvent
+
+#: A sensor that ends this much before the other was silent while the leg may have moved, s.
+_EARLY_END_S: Final = 2.0
 
 
 class Session:
@@ -41,6 +44,8 @@ class Session:
         self._clocks = {segment: SensorClock(segment, rates.get(segment, rate_hz)) for segment in SEGMENTS}
         self._aligner = Aligner(rate_hz)
         self._chain = KneeChain(rate_hz, exercise=exercise, side=side)
+        self._last_s: dict[Segment, float] = {}
+        self._finished = False
 
     def feed(self, segment: Segment, chunk: SampleChunk) -> list[Out]:
         """Take samples of one sensor in; give the angles and repetitions that they complete.
@@ -52,6 +57,7 @@ class Session:
 
     def finish(self) -> list[Out]:
         """End the session; give the angles and repetitions that were still waiting."""
+        self._finished = True
         out = [one for segment in SEGMENTS for one in self._pass_on(segment, self._clocks[segment].finish())]
         return out + self._through(self._aligner.finish()) + list(self._chain.finish())
 
@@ -60,9 +66,18 @@ class Session:
         defects = tuple(self._clocks[segment].defects for segment in SEGMENTS)
         result = self._chain.result(defects)
         silent = {f"no-{one.segment}-samples" for one in defects if one.samples == 0}
-        return replace(result, flags=tuple(sorted({*result.flags, *silent})))
+        early = {"gap"} if self._finished and self._ends_apart_s() > _EARLY_END_S else set()
+        return replace(result, flags=tuple(sorted({*result.flags, *silent, *early})))
+
+    def _ends_apart_s(self) -> float:
+        """Give the time between the two streams' last samples, s; 0 where one has never been heard."""
+        ends = self._last_s.values()
+        return max(ends) - min(ends) if len(ends) == len(SEGMENTS) else 0.0
 
     def _pass_on(self, segment: Segment, chunks: list[TimedChunk]) -> list[Out]:
+        for chunk in chunks:
+            if len(chunk):
+                self._last_s[segment] = float(chunk.t_s[-1])
         return [one for chunk in chunks for one in self._through(self._aligner.feed(segment, chunk))]
 
     def _through(self, chunks: list[AlignedChunk]) -> list[Out]:

@@ -169,6 +169,20 @@ def test_a_session_with_one_sensor_has_a_result_that_says_so() -> None:
     assert [one.samples for one in result.defects] == [1000, 0]
 
 
+@pytest.mark.parametrize(("samples", "seen"), [(1000, False), (960, False), (800, True), (20, True)])
+def test_a_sensor_that_ends_before_the_other_is_seen_in_the_result(samples: int, seen: bool) -> None:  # noqa: FBT001 - a case
+    session = Session(exercise=None, side="left", rate_hz=50)
+    leg = _leg(20)
+    shank = leg["shank"]
+    assert shank.sensor_s is not None
+    assert shank.arrival_s is not None
+    kept = slice(0, samples)
+    session.feed("thigh", leg["thigh"])
+    session.feed("shank", SampleChunk(shank.acc[kept], shank.gyr[kept], shank.sensor_s[kept], shank.arrival_s[kept]))
+    session.finish()
+    assert ("gap" in session.result().flags) is seen
+
+
 # --- the command -----------------------------------------------------------------------------------------------------
 
 app = typer.Typer(pretty_exceptions_enable=False)
