@@ -66,12 +66,8 @@ class Rig:
         )
 
     async def motion_over(self) -> None:
-        await self.world.sleep_until((self.world.motion_began_s or 0.0) + self.sensor_duration_s)
-        await asyncio.sleep(0.1)
-
-    @property
-    def sensor_duration_s(self) -> float:
-        return self.sensor._duration_s
+        await self.sensor.wait_for_end()
+        await asyncio.sleep(0.2)  # for what is still in the air
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from examples.review_sample import NOW, Sample, sample_clinic
 from gonio.cloud_sink.review.serve import review_server
@@ -157,8 +157,8 @@ async def test_without_script_the_pages_say_the_same(browser: Browser, sample: S
         await page.get_by_role("link", name="Alex Example").click()
         await page.get_by_role("link", name="Heel slide, left knee").first.click()
         picture = page.get_by_role("img", name="10 repetitions, largest flexion 100°")
-        assert await picture.count() == 1  # of three sizes one is shown
-        assert await picture.is_visible()
+        await expect(picture).to_have_count(1)  # of three sizes one is shown, once the stylesheet is there
+        await expect(picture).to_be_visible()
         await page.get_by_text("Table of these values").click()
         assert await page.get_by_role("cell", name="100°").first.is_visible()
         assert trouble == []
