@@ -46,8 +46,13 @@ def add_patient(
 def list_patients(store: StoreUrl) -> None:
     """List all patients: id, time zone, sessions, name."""
     with _open(store, create=False) as book:
-        for row in book.patients():
-            typer.echo(f"{row.patient_id}  {row.time_zone:<24} {row.sessions:>6}  {row.name}")
+        rows = book.patients()
+    if not rows:
+        typer.echo("no patients yet: enter one with `gonio clinic patient add`")
+    else:
+        typer.echo(f"{'id':<36}  {'time zone':<24} {'sessions':>8}  name")
+        for row in rows:
+            typer.echo(f"{row.patient_id}  {row.time_zone:<24} {row.sessions:>8}  {row.name}")
 
 
 @kit.command("bind")
@@ -62,7 +67,9 @@ def bind_kit(
 ) -> None:
     """Give a kit to a patient; whoever had it before has it until then."""
     with _open(store) as book:
-        book.bind_kit(kit_id, patient_id, since=_moment(since), side=side.value if side else None)
+        moment = _moment(since)
+        book.bind_kit(kit_id, patient_id, since=moment, side=side.value if side else None)
+    typer.echo(f"{kit_id} belongs to patient {patient_id} from {moment.isoformat(timespec='seconds')} on")
 
 
 @kit.command("unbind")
@@ -75,7 +82,9 @@ def unbind_kit(
 ) -> None:
     """Take a kit back: what it captures from then on belongs to nobody."""
     with _open(store, create=False) as book:
-        book.unbind_kit(kit_id, at=_moment(at))
+        moment = _moment(at)
+        book.unbind_kit(kit_id, at=moment)
+    typer.echo(f"{kit_id} belongs to nobody from {moment.isoformat(timespec='seconds')} on")
 
 
 def _open(store: str, *, create: bool = True) -> "Store":

@@ -107,6 +107,8 @@ def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]
         for name, value in _rows(one):
             table.add_row(name, value)
         console.print(table)
+        if "candidates" in one:
+            console.print("Several layouts fit: say which with --set payload_mode=NUMBER.", highlight=False)
 
 
 def _rows(decoded: dict[str, object], before: str = "") -> list[tuple[str, str]]:

@@ -61,8 +61,10 @@ def demo(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from gonio.demo.display import Display  # noqa: PLC0415 - keeps `gonio --help` fast
     from gonio.demo.run import DemoOptions  # noqa: PLC0415 - as above
     from gonio.demo.scene import recorded_leg, simulated_leg  # noqa: PLC0415 - as above
+    from gonio.firmware_profiles import get_profile  # noqa: PLC0415 - as above
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    family = get_profile(device).family
     if recording is None:
         exercise = exercise or "heel-slide"
         motion = simulated_leg(exercise, seconds, "right", seed)
@@ -73,7 +75,7 @@ def demo(  # noqa: PLR0913, PLR0917 - each is an option of the command
         options = DemoOptions(
             motion=motion,
             source="simulated" if recording is None else recording.resolve().name,
-            family=device.replace("-", "_"),
+            family=family,
             exercise=exercise,
             data_dir=folder,
             speed=speed,
@@ -83,7 +85,7 @@ def demo(  # noqa: PLR0913, PLR0917 - each is an option of the command
         with Display(banner=_SIMULATED if recording is None else _RECORDED) as display:
             result = asyncio.run(_until_told(options, display, open_page))
         if result.records_clinic < result.records_kit:
-            raise UsageError(f"the clinic lacks records: nothing is lost, go on with --data-dir {folder}")
+            raise UsageError(f"the clinic lacks records that the kit keeps: go on with --data-dir {folder}")
     if as_json:
         sys.stdout.write(json.dumps(result.as_json()) + "\n")
 
@@ -111,6 +113,8 @@ def _folder(given: Path | None) -> Iterator[Path]:
     folder = given or Path(tempfile.mkdtemp(prefix="gonio-demo-"))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UsageError(f"{folder} is a file, not a folder: name another --data-dir") from error
     except OSError as error:
         raise UsageError(f"cannot keep data in {folder} ({error.strerror}): name another --data-dir") from error
     try:

@@ -58,6 +58,7 @@ def _describe(profile: Profile) -> dict[str, Any]:
 
 def _show(described: list[dict[str, Any]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - keeps `gonio --help` fast
+    from rich.padding import Padding  # noqa: PLC0415 - keeps `gonio --help` fast
     from rich.table import Table  # noqa: PLC0415 - keeps `gonio --help` fast
 
     table = Table(title="Supported sensors", title_justify="left")
@@ -76,4 +77,5 @@ def _show(described: list[dict[str, Any]]) -> None:
     console = Console()
     console.print(table)
     for one in described:
-        console.print(f"  {one['family']}: {one['title']}; rests on {EVIDENCE[one['evidence']]}", highlight=False)
+        note = f"{one['family']}: {one['title']}; rests on {EVIDENCE[one['evidence']]}"
+        console.print(Padding(note, (0, 0, 0, 2)), highlight=False)

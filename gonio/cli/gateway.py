@@ -208,7 +208,9 @@ def _keys() -> Iterator[asyncio.Queue[_Key]]:
         try:
             loop.add_reader(sys.stdin, typed)
         except (OSError, ValueError):  # a file or nothing at all: only signals are left
-            _say("There is no keyboard here: Ctrl-C or SIGTERM ends.")
+            _say("There is no keyboard here, so no session can be begun: Ctrl-C or SIGTERM leaves.")
+        else:
+            _say("Enter begins a session and ends it, Ctrl-C leaves.")
         yield keys
     finally:
         loop.remove_reader(sys.stdin)
@@ -220,7 +222,6 @@ async def _sessions(kit: Kit, keys: asyncio.Queue[_Key]) -> None:
     from gonio.errors import PeerError  # noqa: PLC0415 - keeps `gonio --help` fast
 
     while True:
-        _say("Enter begins a session, Ctrl-C leaves.")
         if await keys.get() == "leave":
             return
         session = asyncio.ensure_future(kit.run_session(listener=_show))

@@ -37,6 +37,8 @@ def open_engine(url: str, *, create: bool) -> Engine:
     path = _sqlite_path(_parse(url))
     if not path.exists():
         _create(path, create=create)
+    elif not create and path.is_file() and path.stat().st_size == 0:
+        raise UsageError(f"{path} is empty and no store: name another file")
     engine = create_engine(URL.create("sqlite", database=str(path)))
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
@@ -110,7 +112,9 @@ def _cannot_open(path: Path, error: OperationalError) -> str:
         return f"another program holds the store {path}: stop it, or try again when it is done"
     if "readonly" in said or "unable to open" in said:
         return f"the store {path} cannot be written: make the file and its folder writable for this user"
-    return f"the store {path} cannot be opened: {said}"
+    if "disk is full" in said:
+        return f"the disk that holds the store {path} is full: free some space on it"
+    return f"the store {path} cannot be opened ({said}): check the disk and its permissions"
 
 
 def _configure(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection

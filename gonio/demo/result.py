@@ -24,7 +24,7 @@ class DemoResult:
         counted_reps: repetitions that the kit counted.
         true_max_flexion_deg: largest true flexion in the repetitions; None without a reference.
         max_flexion_deg: the same as the kit saw it; None when no angle was known.
-        records_kit: records that the kit committed.
+        records_kit: records that the kit committed to its disk.
         records_clinic: of these, how many the clinic's book holds.
         records_doubled: of these, how many it holds more than once.
         notifications_lost: samples that the radio or the queue lost, as counted by the kit.

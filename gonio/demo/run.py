@@ -124,7 +124,10 @@ async def run_demo(
             await stack.enter_async_context(kit)
             _bind(book, kit)
             finished = await _session(kit, leg, options, display, stop)
-            display.step("session done and stored on the kit; handing it to the clinic")
+            if finished.envelope is not None:
+                display.step("session done and stored on the kit; handing it to the clinic")
+            else:
+                display.warn("the disk did not take the session: free some space; the kit tries again while this runs")
             if not await kit.uplink.drain(_DRAIN_S):
                 display.warn(f"not everything is acknowledged yet; it is kept in {options.data_dir}")
             result = _result(options, leg, kit, book, finished, errors)
@@ -136,6 +139,11 @@ async def run_demo(
             if options.stay and not stop.is_set():
                 display.step("the pages stay up until Ctrl-C")
                 await stop.wait()
+        if kit.held_in_memory:  # the kit has tried a last time when it closed
+            raise UsageError(
+                f"the disk did not take the session: free some space and go on with --data-dir {options.data_dir}; "
+                "of this session only the repetitions that are in the kit's journal are kept"
+            )
     return replace(result, errors=errors.count)
 
 
@@ -253,7 +261,7 @@ def _result(
         counted_reps=len(summary.reps),
         true_max_flexion_deg=None if truth.max_flexion is None or cut_short else degrees(truth.max_flexion),
         max_flexion_deg=summary.max_flexion_deg,
-        records_kit=counts.pending + counts.acknowledged + counts.rejected + kit.held_in_memory,
+        records_kit=counts.pending + counts.acknowledged + counts.rejected,
         records_clinic=audit.records,
         records_doubled=audit.doubled,
         notifications_lost=sum(sensor.lost for sensor in summary.sensors),

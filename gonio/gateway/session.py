@@ -254,14 +254,18 @@ class SessionRunner:
     # --- disk --------------------------------------------------------------------------------------------------------
 
     async def _keep_journal(self) -> None:
+        trouble = ""
         while not self._ended:
             try:
                 before = self._journal.kept_reps
                 await self._journal.flush(self._head())
             except StoreWriteError as error:
-                self._tell(Trouble(f"repetitions are only in memory: {error}"))
+                if trouble != str(error):
+                    trouble = str(error)
+                    self._tell(Trouble(f"repetitions are only in memory: {error}"))
                 await asyncio.sleep(JOURNAL_RETRY_S)
                 continue
+            trouble = ""
             if self._journal.kept_reps > before:
                 self._tell(RepsKept(self._journal.kept_reps))
             try:

@@ -160,7 +160,7 @@ def test_a_second_run_goes_on_in_the_same_folder(tmp_path: Path) -> None:
         (["--seconds", "5"], "too short"),
         (["--recording", "/nowhere"], "/nowhere"),
         (["--data-dir", "/proc/nowhere"], "data-dir"),
-        (["--data-dir", "/etc/hostname"], "/etc/hostname"),
+        (["--data-dir", "/etc/hostname"], "/etc/hostname is a file"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(options: list[str], says: str) -> None:
