@@ -35,12 +35,12 @@ def analyze(
 ) -> None:
     """Lead a recording through the signal chain and tell what was done."""
     # --help needs none of these, and numbers and filters load slowly
-    from rich.console import Console  # noqa: PLC0415 - as said above
-    from rich.progress import Progress  # noqa: PLC0415 - likewise
+    from rich.console import Console
+    from rich.progress import Progress
 
-    from gonio.cli.analysis import analyse, report, show, write_angle  # noqa: PLC0415 - likewise
-    from gonio.recording import read  # noqa: PLC0415 - likewise
-    from gonio.signal.consts import EXERCISES, NO_EXERCISE  # noqa: PLC0415 - likewise
+    from gonio.cli.analysis import analyse, report, show, write_angle
+    from gonio.recording import read
+    from gonio.signal.consts import EXERCISES, NO_EXERCISE
 
     known = (*EXERCISES, NO_EXERCISE)
     if exercise is not None and exercise not in known:

@@ -88,7 +88,7 @@ def unbind_kit(
 
 
 def _open(store: str, *, create: bool = True) -> "Store":
-    from gonio.cloud_sink.store import open_store  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.cloud_sink.store import open_store
 
     return open_store(store, create=create)
 

@@ -38,10 +38,10 @@ def decode(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="What a packet does not carry, such as payload_mode=20."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, an object for each packet.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, an object for each packet.")] = False,
 ) -> None:
     """Decode packets; ends with status 1 when one is cut short or is none of the family's."""
-    from gonio.firmware_profiles import get_profile  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.firmware_profiles import get_profile
 
     profile = get_profile(family)
     profile.role_of(characteristic)  # an unknown one is told before any packet
@@ -80,8 +80,8 @@ def _settings(profile: Profile, given: list[str]) -> dict[str, object]:
 
 
 def _decode_one(profile: Profile, characteristic: str, data: bytes, settings: dict[str, object]) -> dict[str, object]:
-    from gonio.drivers.codec import decode_packet  # noqa: PLC0415 - keeps `gonio --help` fast
-    from gonio.drivers.errors import CodecError  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.drivers.codec import decode_packet
+    from gonio.drivers.errors import CodecError
 
     try:
         return decode_packet(profile, characteristic, data, settings)
@@ -95,8 +95,8 @@ def _incomplete(decoded: dict[str, object]) -> bool:
 
 
 def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - keeps `gonio --help` fast
-    from rich.table import Table  # noqa: PLC0415 - keeps `gonio --help` fast
+    from rich.console import Console
+    from rich.table import Table
 
     console = Console()
     for text, one in zip(packets, decoded, strict=True):

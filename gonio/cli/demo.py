@@ -27,7 +27,7 @@ _SIMULATED = " SIMULATED: the leg and its sensors are made up; the Bluetooth sta
 _RECORDED = " RECORDING PLAYED BACK: a real person moved; the sensors are virtual; the rest of the system is real. "
 
 
-def demo(  # noqa: PLR0913, PLR0917 - each is an option of the command
+def demo(
     recording: Annotated[
         Path | None, typer.Option(help="Play this recording through the virtual sensors.", show_default="simulated leg")
     ] = None,
@@ -41,14 +41,14 @@ def demo(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long the simulated leg moves, s.")] = 60.0,
     speed: Annotated[float, typer.Option(min=0.1, max=20, help="Seconds of motion per real second.")] = 1.0,
-    as_json: Annotated[  # noqa: FBT002 - a flag
+    as_json: Annotated[
         bool, typer.Option("--json", help="Leave when done, with one JSON object as the last line of stdout.")
     ] = False,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Keep the data of kit and clinic here, and go on from them.", show_default="a new folder"),
     ] = None,
-    browser: Annotated[bool, typer.Option(help="Open the review page when the exercise is done.")] = True,  # noqa: FBT002 - a flag
+    browser: Annotated[bool, typer.Option(help="Open the review page when the exercise is done.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another leg, doing it differently.")] = 1,
 ) -> None:
     """Run the whole system: two virtual sensors, kit, broker, clinic, review pages.
@@ -58,10 +58,10 @@ def demo(  # noqa: PLR0913, PLR0917 - each is an option of the command
     counted stands beside what was true, and the pages stay up until Ctrl-C. Ctrl-C before that ends the exercise
     early; what was completed is kept.
     """
-    from gonio.demo.display import Display  # noqa: PLC0415 - keeps `gonio --help` fast
-    from gonio.demo.run import DemoOptions  # noqa: PLC0415 - as above
-    from gonio.demo.scene import recorded_leg, simulated_leg  # noqa: PLC0415 - as above
-    from gonio.firmware_profiles import get_profile  # noqa: PLC0415 - as above
+    from gonio.demo.display import Display
+    from gonio.demo.run import DemoOptions
+    from gonio.demo.scene import recorded_leg, simulated_leg
+    from gonio.firmware_profiles import get_profile
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     family = get_profile(device).family
@@ -92,7 +92,7 @@ def demo(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
 async def _until_told(options: "DemoOptions", display: "Display", open_page: Callable[[str], object]) -> "DemoResult":
     """Run the demo; the first Ctrl-C ends the exercise and what follows it, a second one is not waited for."""
-    from gonio.demo.run import run_demo  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.demo.run import run_demo
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -27,10 +27,10 @@ EVIDENCE: Final = {
 
 
 def devices(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, an object for each family.")] = False,  # noqa: FBT002 - a flag
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array, an object for each family.")] = False,
 ) -> None:
     """List the supported sensors with the evidence for each: how many packets with known content are in the tests."""
-    from gonio.firmware_profiles import builtin_profiles  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.firmware_profiles import builtin_profiles
 
     described = [_describe(profile) for profile in builtin_profiles()]
     if as_json:
@@ -57,9 +57,9 @@ def _describe(profile: Profile) -> dict[str, Any]:
 
 
 def _show(described: list[dict[str, Any]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - keeps `gonio --help` fast
-    from rich.padding import Padding  # noqa: PLC0415 - keeps `gonio --help` fast
-    from rich.table import Table  # noqa: PLC0415 - keeps `gonio --help` fast
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
 
     table = Table(title="Supported sensors", title_justify="left")
     table.add_column("family", no_wrap=True)

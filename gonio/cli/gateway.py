@@ -41,7 +41,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the las
 
 
 def _settings(**given: object) -> KitSettings:
-    from gonio.gateway.settings import KitSettings  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.gateway.settings import KitSettings
 
     return KitSettings.load(**given)
 
@@ -63,11 +63,11 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 @app.command()
 def scan(
     seconds: Annotated[float, typer.Option("--seconds", min=1, max=300, help="How long to listen.")] = 10.0,
-    as_json: AsJson = False,  # noqa: FBT002 - a flag
+    as_json: AsJson = False,
 ) -> None:
     """List the motion sensors that are heard."""
-    from gonio.drivers.link import scan as listen  # noqa: PLC0415 - keeps `gonio --help` fast
-    from gonio.firmware_profiles import builtin_profiles  # noqa: PLC0415 - as above
+    from gonio.drivers.link import scan as listen
+    from gonio.firmware_profiles import builtin_profiles
 
     async def main() -> None:
         found = await listen(builtin_profiles(), timeout_s=seconds)
@@ -89,7 +89,7 @@ def pair(
     data_dir: DataDir = None,
 ) -> None:
     """Remember which sensor is on the thigh and which on the shank; with one address the other is the only other."""
-    from gonio.gateway.kit import Kit  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.gateway.kit import Kit
 
     async def main() -> None:
         logging.getLogger("gonio.gateway.uplink").setLevel(logging.ERROR)  # a broker is not needed for this
@@ -108,7 +108,7 @@ def run(
     broker: Broker = None,
 ) -> None:
     """Run sessions, one after another: Enter begins, Enter ends, Ctrl-C ends and leaves."""
-    from gonio.gateway.kit import Kit  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.gateway.kit import Kit
 
     async def main() -> None:
         settings = _settings(data_dir=data_dir, broker=broker, exercise=exercise, side=side)
@@ -130,7 +130,7 @@ def record(
     data_dir: DataDir = None,
 ) -> None:
     """Write the paired sensors' raw samples into a recording; Enter or Ctrl-C ends it."""
-    from gonio.gateway.kit import Kit  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.gateway.kit import Kit
 
     async def main() -> None:
         logging.getLogger("gonio.gateway.uplink").setLevel(logging.ERROR)  # a broker is not needed for this
@@ -150,9 +150,9 @@ def record(
 
 
 @app.command()
-def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag
+def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what the kit holds: records by state, pairing, open sessions; also while the kit runs."""
-    from gonio.gateway.store import KitStore  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.gateway.store import KitStore
 
     with KitStore.peek(_settings(data_dir=data_dir).data_dir) as store:
         counts, refused, pairing, unfinished = (
@@ -219,7 +219,7 @@ def _keys() -> Iterator[asyncio.Queue[_Key]]:
 
 
 async def _sessions(kit: Kit, keys: asyncio.Queue[_Key]) -> None:
-    from gonio.errors import PeerError  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.errors import PeerError
 
     while True:
         if await keys.get() == "leave":
@@ -242,7 +242,7 @@ async def _sessions(kit: Kit, keys: asyncio.Queue[_Key]) -> None:
 
 
 def _show(event: SessionEvent) -> None:
-    from gonio.gateway import events  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.gateway import events
 
     match event:
         case events.SessionStarted():

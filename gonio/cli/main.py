@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 
-def _version(show: bool) -> None:  # noqa: FBT001 - the shape that typer calls
+def _version(show: bool) -> None:
     if show:
         typer.echo(f"gonio {__version__}")
         raise typer.Exit
@@ -28,7 +28,7 @@ def _version(show: bool) -> None:  # noqa: FBT001 - the shape that typer calls
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(  # noqa: FBT001 - its callback does the work
+    version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and leave."
     ),
 ) -> None:

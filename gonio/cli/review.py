@@ -1,5 +1,9 @@
 """``gonio review``: the clinic's pages."""
 
+import asyncio
+import contextlib
+import signal
+
 import typer
 
 app = typer.Typer(help="The clinic's pages: patients, sessions, angle curves.", no_args_is_help=True)
@@ -17,12 +21,8 @@ def serve(
     port: int = typer.Option(8600, "--port", min=0, max=65_535, help="TCP port; 0 takes any that is free."),
 ) -> None:
     """Serve the review pages until Ctrl-C."""
-    import asyncio  # noqa: PLC0415 - keeps `gonio --help` fast
-    import contextlib  # noqa: PLC0415
-    import signal  # noqa: PLC0415
-
-    from gonio.cloud_sink.review.serve import serve as serve_pages  # noqa: PLC0415
-    from gonio.cloud_sink.store import open_store  # noqa: PLC0415
+    from gonio.cloud_sink.review.serve import serve as serve_pages
+    from gonio.cloud_sink.store import open_store
 
     async def run() -> None:
         task = asyncio.current_task()

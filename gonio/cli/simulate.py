@@ -1,5 +1,8 @@
 """``gonio simulate``: virtual sensors for people without one on the desk."""
 
+import asyncio
+import contextlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -24,7 +27,7 @@ def _root() -> None:
 
 
 @app.command()
-def sensor(  # noqa: PLR0913 - one parameter for each option
+def sensor(
     *,
     device: Annotated[str, typer.Option(help="Family of the sensors (see gonio devices).")] = "movella_dot",
     exercise: Annotated[str, typer.Option(help="What the simulated leg does.")] = "heel-slide",
@@ -41,10 +44,7 @@ def sensor(  # noqa: PLR0913 - one parameter for each option
     Without --transport they are found, connected and read over the Bluetooth stack in process, and what arrived is
     counted. With it they advertise on a real or virtual controller, for BlueZ or a phone, until the motion ends.
     """
-    import asyncio  # noqa: PLC0415 - keeps `gonio --help` fast
-    import contextlib  # noqa: PLC0415
-
-    from gonio.firmware_profiles import get_profile  # noqa: PLC0415
+    from gonio.firmware_profiles import get_profile
 
     profile = get_profile(device)
     motion = _motion(exercise, recording, seconds)
@@ -58,9 +58,9 @@ def sensor(  # noqa: PLR0913 - one parameter for each option
 
 
 def _motion(exercise: str, recording: Path | None, seconds: float) -> "Motion":
-    from gonio.recording import read  # noqa: PLC0415
-    from gonio.simulators.leg import LegMotion  # noqa: PLC0415
-    from gonio.simulators.replay import RecordingMotion  # noqa: PLC0415
+    from gonio.recording import read
+    from gonio.simulators.leg import LegMotion
+    from gonio.simulators.replay import RecordingMotion
 
     return LegMotion.for_seconds(exercise, seconds) if recording is None else RecordingMotion(read(recording))
 
@@ -74,9 +74,7 @@ async def _check(
     loss: float,
     json_source: str | None,
 ) -> None:
-    import json  # noqa: PLC0415
-
-    from gonio.simulators.selfcheck import check_sensors  # noqa: PLC0415
+    from gonio.simulators.selfcheck import check_sensors
 
     checks = await check_sensors(
         profile, motion, seconds=seconds, speed=speed, rate_hz=rate, loss=loss, tell=typer.echo
@@ -119,13 +117,11 @@ async def _check(
 async def _advertise(
     profile: "Profile", motion: "Motion", transports: list[str], seconds: float, speed: float, rate: float | None
 ) -> None:
-    import contextlib  # noqa: PLC0415
-
-    from gonio.signal.consts import SEGMENTS  # noqa: PLC0415
-    from gonio.simulators.peripheral import VirtualSensor, sensor_address, sensor_name  # noqa: PLC0415
-    from gonio.simulators.radio_transport import open_airs  # noqa: PLC0415
-    from gonio.simulators.selfcheck import simulated_feed  # noqa: PLC0415
-    from gonio.simulators.world import World  # noqa: PLC0415
+    from gonio.signal.consts import SEGMENTS
+    from gonio.simulators.peripheral import VirtualSensor, sensor_address, sensor_name
+    from gonio.simulators.radio_transport import open_airs
+    from gonio.simulators.selfcheck import simulated_feed
+    from gonio.simulators.world import World
 
     rate_hz = float(profile.resolve({} if rate is None else {"rate_hz": rate})["rate_hz"])
     duration_s = min(seconds, motion.duration_s)

@@ -48,8 +48,8 @@ def run(
 
     User and password for the broker: GONIO_SINK_BROKER_USERNAME and GONIO_SINK_BROKER_PASSWORD in the environment.
     """
-    from gonio.cloud_sink.store import open_store  # noqa: PLC0415 - keeps `gonio --help` fast
-    from gonio.identity.broker import BrokerAddress  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.cloud_sink.store import open_store
+    from gonio.identity.broker import BrokerAddress
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -66,7 +66,7 @@ def run(
 async def _until_told(
     store: "Store", broker: "BrokerAddress", share: str | None, version: Literal["3.1.1", "5"]
 ) -> None:
-    from gonio.cloud_sink.ingest import run_sink  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.cloud_sink.ingest import run_sink
 
     sink = asyncio.ensure_future(run_sink(store, broker, share=share, protocol=version, on_batch=_Progress()))
     loop = asyncio.get_running_loop()
@@ -103,10 +103,10 @@ class _Progress:
 @app.command()
 def audit(
     store: StoreUrl,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,  # noqa: FBT002 - typer's flag
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
     """Say whether every record is there once, and name what is missing."""
-    from gonio.cloud_sink.store import open_store  # noqa: PLC0415 - keeps `gonio --help` fast
+    from gonio.cloud_sink.store import open_store
 
     with open_store(store, create=False) as book:
         found = book.audit()
