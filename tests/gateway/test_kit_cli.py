@@ -34,7 +34,7 @@ def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_cleanly_also_without_a_keyboard(tmp_path: Path, number: signal.Signals) -> None:
     with start(tmp_path, "run", stdin=subprocess.DEVNULL) as process:
-        wait_for(process, "Enter begins")
+        wait_for(process, "no keyboard")
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 0, errors
