@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,23 @@ def test_bluetooth_changes_little_against_the_recording_itself(bends: Path, devi
         assert over_bluetooth["peak_flexion_deg"] == pytest.approx(alone_rep["peak_flexion_deg"], abs=1)
 
 
-def start(*options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*GONIO, "demo", "--no-browser", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start demos that end with the test, however it ends."""
+    started: list[subprocess.Popen[str]] = []
+
+    def one(*options: str) -> subprocess.Popen[str]:
+        command = [*GONIO, "demo", "--no-browser", *options]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield one
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def wait_for(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
@@ -102,7 +116,9 @@ def end(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.peer("chromium")
-def test_the_session_stands_on_its_page_with_its_curve(bends: Path, tmp_path: Path) -> None:
+def test_the_session_stands_on_its_page_with_its_curve(
+    bends: Path, tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where there is a browser
 
     process = start("--recording", str(bends), "--speed", "8", "--data-dir", str(tmp_path / "data"))
@@ -132,7 +148,9 @@ def test_the_session_stands_on_its_page_with_its_curve(bends: Path, tmp_path: Pa
     end(process)
 
 
-def test_ctrl_c_in_the_middle_keeps_what_was_completed(tmp_path: Path) -> None:
+def test_ctrl_c_in_the_middle_keeps_what_was_completed(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
     process = start("--seconds", "120", "--speed", "3", "--data-dir", str(tmp_path))
     wait_for(process, r"repetitions [1-9]")
     end(process)

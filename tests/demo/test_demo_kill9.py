@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 from uuid import UUID
@@ -62,10 +63,28 @@ class Process:
         self._process.wait()
         self._reader.join()
 
+    def close(self) -> None:
+        """End it if it still runs, whatever the test came to."""
+        if self._process is not None and self._process.poll() is None:
+            self.end(signal.SIGKILL)
+
     def kill_and_restart(self) -> None:
         self.end(signal.SIGKILL)
         self.kills += 1
         self.start()
+
+
+@pytest.fixture
+def processes() -> Iterator[Callable[..., Process]]:
+    made: list[Process] = []
+
+    def make(log: Path, *command: str) -> Process:
+        made.append(Process(log, *command))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.close()
 
 
 def free_port() -> int:
@@ -75,17 +94,17 @@ def free_port() -> int:
 
 
 @pytest.mark.peer("mosquitto")
-def test_every_record_is_there_once_after_kills_of_all_three(tmp_path: Path) -> None:
+def test_every_record_is_there_once_after_kills_of_all_three(tmp_path: Path, processes: Callable[..., Process]) -> None:
     port = free_port()
     url, book = f"mqtt://127.0.0.1:{port}", f"sqlite:///{tmp_path / 'clinic.sqlite'}"
     (tmp_path / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
     kit_dir = tmp_path / "kit"
     script = [sys.executable, str(HERE / "kit_process.py"), str(kit_dir), url]
-    broker = Process(tmp_path / "broker.log", "/usr/sbin/mosquitto", "-c", str(tmp_path / "mosquitto.conf"))
+    broker = processes(tmp_path / "broker.log", "/usr/sbin/mosquitto", "-c", str(tmp_path / "mosquitto.conf"))
     sink = Process(
         tmp_path / "sink.log", sys.executable, "-m", "gonio", "sink", "run", "--store", book, "--broker", url
     )
-    kit = Process(tmp_path / "kit.log", *script, "run")
+    kit = processes(tmp_path / "kit.log", *script, "run")
     chance = random.Random(7)  # noqa: S311 - which victim comes next must be repeatable
     for process in (broker, sink, kit):
         process.start()
