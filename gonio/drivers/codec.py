@@ -90,9 +90,7 @@ class StreamDecoder:
         return self.feed_all((notification,))
 
     def feed_all(self, notifications: Iterable[Notification]) -> SampleChunk | None:
-        """Give the samples that several notifications complete, in one chunk: what has queued up costs little more
-        than one of them.
-        """  # noqa: D205 - one sentence
+        """Give the samples that several notifications complete, in one chunk: a queue costs little more than one."""
         mine = [n for n in notifications if n.characteristic.lower() == self.characteristic]
         if self._frames is None:
             return self._samples(self._whole_packets(mine))

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Final, Literal, Self
 
-import numpy as np
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 
@@ -208,9 +207,8 @@ class SensorLink:
             if not notifications:
                 break
             limit_s = self._silence_limit_s()
-            samples = [chunk for n in notifications if (chunk := decoder.feed(n)) is not None]
-            if samples:
-                yield _joined(samples)
+            if (samples := decoder.feed_all(notifications)) is not None:
+                yield samples
         if (last := decoder.finish()) is not None:
             yield last
         if end is not None:
@@ -308,17 +306,3 @@ async def _next(inbox: Inbox, limit_s: float) -> list[Notification]:
             async with asyncio.timeout(patience_s):
                 return await inbox.take()
     raise TimeoutError
-
-
-def _joined(chunks: list[SampleChunk]) -> SampleChunk:
-    """Make one chunk of several consecutive ones of a stream."""
-    if len(chunks) == 1:
-        return chunks[0]
-    sensor_s = [chunk.sensor_s for chunk in chunks if chunk.sensor_s is not None]
-    arrival_s = [chunk.arrival_s for chunk in chunks if chunk.arrival_s is not None]
-    return SampleChunk(
-        acc=np.concatenate([chunk.acc for chunk in chunks]),
-        gyr=np.concatenate([chunk.gyr for chunk in chunks]),
-        sensor_s=np.concatenate(sensor_s) if sensor_s else None,
-        arrival_s=np.concatenate(arrival_s) if arrival_s else None,
-    )

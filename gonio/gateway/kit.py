@@ -267,10 +267,6 @@ class Kit:
             with RecordingWriter(directory, meta, origin_s=self._clock.now_s()) as writer:
                 return await record_streams(links, writer, stop)
 
-    def new_sitting(self) -> None:
-        """Let the sessions from now on belong to a new sitting."""
-        self._sitting_id = uuid.uuid4()
-
     # --- health ------------------------------------------------------------------------------------------------------
 
     async def _health(self) -> Envelope:
