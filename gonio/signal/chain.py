@@ -14,36 +14,29 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from gonio.signal.axis import Axes, BlockSums, block_sums, fit_axes
+from gonio.signal.calibration import Block, Calibration
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult, StreamDefects
 from gonio.signal.consts import BoolArray, FloatArray, Side
 from gonio.signal.counting import Counting
 from gonio.signal.curve import Curve
 from gonio.signal.exercises import RULES
+from gonio.signal.goal import Goal
 from gonio.signal.knee import KneeFrame, KneeTracker
 from gonio.signal.orient import AttitudeFilter, attitudes
 from gonio.signal.reps import Sample
-from gonio.signal.sign import sign_vote
-from gonio.signal.zero import Postures, Zeroed
+from gonio.signal.stored import StoredCalibration
 
 Output: TypeAlias = KneeAngleChunk | RepEvent
 
 _BLOCK_S: Final = 5.0
 #: Blocks kept for the replay after calibration: repetitions of the last three minutes before it are not lost.
 REPLAY_BLOCKS: Final = 36
-_ACTIVE: Final = 0.03  # (rad/s)² of mean squared turning that makes a block worth fitting
-_MAX_BLOCKS: Final = 32  # blocks of sums kept for the fit
-#: What an axis must show before anything is shown to a person.
-_MIN_HINGE, _MIN_ROTATION, _MIN_SIGN, _MIN_SIGN_A_BLOCK, _MIN_SENSE = 0.75, 0.04, 1.0, 0.12, 1.0
-#: Flexion by which two fits of the axis, the later one from more motion, may differ for the angle to be known, rad.
-_AGREE: Final = math.radians(7.0)
-_MORE: Final = 1.15  # times as many postures are worth another look for the zero
 _SHAKE_S: Final = 0.05  # time constant below which motion counts as shaking
 _SHAKE_MEAN_S: Final = 0.75
 
 
 @dataclass(slots=True, eq=False)
-class _Block:
+class _Filling:
     """The samples of the block that is filling, and of those kept for the replay."""
 
     t: list[FloatArray]
@@ -56,8 +49,8 @@ class _Block:
     measured: list[BoolArray]
 
 
-def _new_block() -> _Block:
-    return _Block([], ([], []), ([], []), ([], []), ([], []), [], [], [])
+def _new_block() -> _Filling:
+    return _Filling([], ([], []), ([], []), ([], []), ([], []), [], [], [])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,16 +90,28 @@ class _Shake:
 class KneeChain:
     """Two sensors' samples in, angle and repetitions out; the result can be asked for at any time."""
 
-    def __init__(self, rate_hz: float, *, exercise: str | None, side: Side | None) -> None:
+    def __init__(
+        self,
+        rate_hz: float,
+        *,
+        exercise: str | None,
+        side: Side | None,
+        goal: Goal | None = None,
+        program: tuple[str, ...] = (),
+        stored: StoredCalibration | None = None,
+    ) -> None:
         """Begin a session.
 
         Args:
             rate_hz: rate of the grid, Hz.
             exercise: the declared exercise, "none", or None to recognise it.
             side: which leg; the angle does not depend on it.
+            goal: what every repetition is to reach.
+            program: the exercises among which one is recognised; all when empty.
+            stored: the calibration of an earlier session with the same sensors, to be taken up if the motion agrees.
 
         Raises:
-            ValueError: rate_hz is not above 0, or the exercise is not known.
+            ValueError: rate_hz is not above 0, or an exercise is not known.
         """
         self.side = side
         self._rate = rate_hz
@@ -115,20 +120,10 @@ class KneeChain:
         self._block = _new_block()
         self._filled = 0
         self._kept: list[_Kept] = []
-        self._sums: list[BlockSums] = []
-        self._seen_blocks = 0
-        self._next_fit = 1
-        self._axes: Axes | None = None
-        self._fits = self._fits_seen = 0
-        self._zeroed: Zeroed | None = None
-        self._before: KneeFrame | None = None
-        self._agreed = False
-        self._grounded = 0
+        self._calibration = Calibration(rate_hz, RULES.get(exercise) if exercise is not None else None, stored)
         self._tracker: KneeTracker | None = None
-        self._postures = Postures(rate_hz)
         self._shake = _Shake(rate_hz)
-        self._counting = Counting(exercise, rate_hz)
-        self._rule = RULES.get(exercise) if exercise is not None else None
+        self._counting = Counting(exercise, rate_hz, goal=goal, program=program)
         self._curve = Curve()
         self._calibrated_at: float | None = None
         self._samples = 0
@@ -136,6 +131,13 @@ class KneeChain:
         self._gap = False
         self._start = self._end = math.nan
         self._finished = False
+
+    def pose(self, start_s: float, end_s: float, flexion: float) -> None:
+        """Take note that the knee is held at a known flexion, rad, from one moment to another (kit's clock, s).
+
+        To be told before the samples of that time are fed.
+        """
+        self._calibration.pose(start_s, end_s, flexion)
 
     # --- stream -----------------------------------------------------------------------------------------------------
 
@@ -193,7 +195,7 @@ class KneeChain:
             speed,
             measured.tolist(),
         )
-        step = self._postures.step
+        step = self._calibration.postures.step
         for up1, up2, fast, good in zip(kept.up1, kept.up2, speed, kept.measured, strict=True):
             step(up1, up2, fast, measured=good)
         flexion, thigh, ok, reps = self._track(kept)
@@ -221,7 +223,7 @@ class KneeChain:
                 sure = False
             else:
                 bend, forward = tracker.step(up1, up2, gyr1, gyr2)
-                sure = self._agreed and tracker.sure
+                sure = self._calibration.known and tracker.sure
             flexion.append(bend)
             thigh.append(forward)
             ok.append(good and sure)
@@ -250,66 +252,17 @@ class KneeChain:
                 )
             )
             del self._kept[:-REPLAY_BLOCKS]
-        if measured.all():
-            quat = [np.concatenate(q) for q in block.quat]
-            acc = [np.concatenate(a) for a in block.acc]
-            sums = block_sums((quat[0], quat[1]), (acc[0], acc[1]), (gyr[0], gyr[1]), self._rate)
-            if sums.energy > _ACTIVE:
-                self._learn(sums)
-        if self._agreed and self._fits == self._fits_seen and len(self._postures) < _MORE * self._grounded:
-            return []  # nothing much has been seen since
-        self._grounded = len(self._postures)
-        frame = self._ground()
+        quat, acc = [np.concatenate(q) for q in block.quat], [np.concatenate(a) for a in block.acc]
+        frame = self._calibration.close(
+            Block(t, (quat[0], quat[1]), (acc[0], acc[1]), (gyr[0], gyr[1]), bool(measured.all()))
+        )
         if frame is None:
             return []
-        self._compare(frame)
         if self._tracker is None:
-            return self._begin(frame, float(t[-1])) if self._agreed else []
+            return self._begin(frame, float(t[-1])) if self._calibration.known else []
         moved = self._tracker.retune(frame, up[0][-1].tolist(), up[1][-1].tolist())
         self._counting.shift(moved)
         return []
-
-    def _learn(self, sums: BlockSums) -> None:
-        """Take a block of motion into the fit.
-
-        The axis is fitted anew after 1, 2, 3, 4, 6, 8, 12... blocks, and after twice as many once two fits agree.
-        """
-        self._sums.append(sums)
-        self._seen_blocks += 1
-        if len(self._sums) > _MAX_BLOCKS:
-            quietest = min(range(len(self._sums) - 1), key=lambda k: self._sums[k].energy)
-            del self._sums[quietest]
-        if self._seen_blocks < self._next_fit:
-            return
-        power = 1 << (self._seen_blocks.bit_length() - 1)
-        self._next_fit = self._seen_blocks + (power if self._agreed else max(1, power // 2))
-        one, other, acceleration = fit_axes(self._sums, self._axes, sure=self._agreed)
-        vote = sign_vote(one, other, acceleration, self._postures, self._rule)
-        axes = one if vote >= 0 else other
-        if _trusted(axes, abs(vote)):
-            self._axes = axes
-            self._fits += 1
-
-    def _compare(self, frame: KneeFrame) -> None:
-        """Tell whether the angle is known: when the latest fit of the axis agrees with what was held before it."""
-        before, self._before = self._before, frame
-        if before is None:
-            self._fits_seen = self._fits
-        elif before is not frame and self._postures.change(before, frame) > _AGREE:
-            self._agreed, self._fits_seen = False, self._fits
-        elif self._fits > self._fits_seen:
-            self._agreed, self._fits_seen = True, self._fits
-
-    def _ground(self) -> KneeFrame | None:
-        """Give sense and zero for the axis; None while they, or the axis, are not known or nothing changed."""
-        if self._axes is None:
-            return None
-        held = self._zeroed.frame if self._zeroed is not None else None
-        zeroed = self._postures.zero(self._axes, self._rule, held)
-        if zeroed is None or zeroed.sense < _MIN_SENSE:
-            return None
-        self._zeroed = zeroed
-        return zeroed.frame
 
     def _begin(self, frame: KneeFrame, now: float) -> list[Output]:
         self._tracker = KneeTracker(frame, self._rate)
@@ -333,13 +286,8 @@ class KneeChain:
         else:
             most, least = self._curve.extremes()
         exercise, recognised, unsure = counting.exercise()
-        flags = set(counting.flags())
-        if self._tracker is None:
-            flags.add("not-calibrated")
-            if self._axes is None and self._seen_blocks:
-                flags.add("sign-uncertain")
-        if self._zeroed is not None and self._tracker is not None and self._zeroed.source != "standing":
-            flags |= {"no-standing", "zero-assumed"}
+        zeroed = self._calibration.zeroed
+        flags = counting.flags() | self._calibration.flags(begun=self._tracker is not None)
         if unsure:
             flags.add("exercise-uncertain")
         if self._gap:
@@ -349,7 +297,7 @@ class KneeChain:
             recognised=recognised,
             reps=reps,
             calibrated_at_s=self._calibrated_at,
-            zero=self._zeroed.source if self._tracker is not None and self._zeroed is not None else "none",
+            zero=zeroed.source if self._tracker is not None and zeroed is not None else "none",
             max_flexion=most,
             min_flexion=least,
             ok_fraction=self._ok / self._samples if self._samples else 0.0,
@@ -359,16 +307,9 @@ class KneeChain:
             end_s=self._end,
             curve_step_s=step_s,
             curve=curve,
+            calibration=self._calibration.stored(),
         )
 
 
 def _norm(v: FloatArray) -> FloatArray:
     return np.sqrt(v[:, 0] * v[:, 0] + v[:, 1] * v[:, 1] + v[:, 2] * v[:, 2])
-
-
-def _trusted(axes: Axes, sign: float) -> bool:
-    return (
-        axes.hinge >= _MIN_HINGE
-        and axes.rotation >= _MIN_ROTATION
-        and sign >= max(_MIN_SIGN, _MIN_SIGN_A_BLOCK * axes.blocks)
-    )

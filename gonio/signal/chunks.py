@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gonio.signal.consts import BoolArray, FloatArray, RepSignal, Segment
+from gonio.signal.stored import StoredCalibration
 
 _A = TypeVar("_A", bound=np.generic)
 
@@ -148,17 +149,28 @@ class KneeAngleChunk:
 
 @dataclass(frozen=True, slots=True)
 class RepEvent:
-    """One completed repetition.
+    """One repetition, and how it was done.
 
     Attributes:
         start_s: kit's clock, s, when the movement left its rest.
         peak_s: when it was furthest.
         end_s: when it was back.
-        signal: what was counted, the knee's flexion or the thigh's inclination.
+        signal: what was counted, the knee's flexion or the leg's tilt from where it rested ("thigh").
         peak_flexion: largest knee flexion in the repetition, rad (NaN when the angle was not ok throughout).
-        min_flexion: smallest knee flexion in the repetition, rad (NaN likewise).
+        min_flexion: smallest knee flexion in the repetition, rad (NaN likewise): the extension deficit where positive.
         rom: range of the counted signal over the repetition, rad.
         measured: False when a long gap fell inside, so that its figures are not evidence.
+        concentric_s: time in which the exercise's muscle shortens, s (NaN where not told).
+        hold_s: time at the far end, s (NaN likewise).
+        eccentric_s: time in which the muscle lengthens under load, s (NaN likewise).
+        peak_velocity: largest rate of the counted signal, rad/s (NaN likewise).
+        smoothness: spectral arc length of the counted signal's speed, no unit, below 0; nearer 0 is smoother
+            (Balasubramanian et al. 2015, doi 10.1186/s12984-015-0090-9); NaN likewise.
+        extensor_lag: largest flexion while a leg that should be straight is raised, rad; NaN in other exercises and
+            where the angle was not ok.
+        complete: False for a partial one: it moved, but fell clearly short of the patient's own usual repetition or
+            of what the exercise asks for.
+        on_target: whether the prescribed target was met; None when none was given or it could not be judged.
     """
 
     start_s: float
@@ -169,10 +181,46 @@ class RepEvent:
     min_flexion: float
     rom: float
     measured: bool = True
+    concentric_s: float = float("nan")
+    hold_s: float = float("nan")
+    eccentric_s: float = float("nan")
+    peak_velocity: float = float("nan")
+    smoothness: float = float("nan")
+    extensor_lag: float = float("nan")
+    complete: bool = True
+    on_target: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.start_s <= self.peak_s <= self.end_s:
             raise ValueError("a repetition starts before its peak and ends after it")
+
+
+@dataclass(frozen=True, slots=True)
+class SetMetrics:
+    """Consecutive repetitions without a long rest between them.
+
+    Attributes:
+        start_s: kit's clock, s, when the first began.
+        end_s: when the last ended.
+        complete: number of complete repetitions.
+        partial: number of partial ones.
+        on_target: number that met the target; None when none was given.
+        rom_mean: mean range of the complete ones, rad (NaN when there is none).
+        rom_cv: standard deviation over mean of their ranges: the lower, the more consistent (NaN for fewer than 2).
+        rep_s: mean duration of a complete one, s (NaN when there is none).
+        tempo_trend: change of the duration per repetition, as a share of the mean: 0.02 is 2 % slower each time, a
+            sign of fatigue (NaN for fewer than 4).
+    """
+
+    start_s: float
+    end_s: float
+    complete: int
+    partial: int
+    on_target: int | None
+    rom_mean: float
+    rom_cv: float
+    rep_s: float
+    tempo_trend: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +267,12 @@ class SessionResult:
         end_s: of the last.
         curve_step_s: spacing of the curve's points, s.
         curve: flexion at start_s + k * curve_step_s, rad, NaN where not ok.
+        tilt_curve: likewise the leg's tilt from where it rests, rad, where that is what is counted; else empty.
+        sets: the repetitions in their sets.
+        steps: steps of this leg while walking.
+        walking_s: time spent walking, s.
+        likeness: how well the motion fits the exercise's name, 0 to 1; NaN when it could not be judged.
+        calibration: what a next session with the same mounting may begin with; None when nothing is worth keeping.
     """
 
     exercise: str
@@ -235,3 +289,9 @@ class SessionResult:
     end_s: float
     curve_step_s: float
     curve: tuple[float, ...] = field(repr=False)
+    tilt_curve: tuple[float, ...] = field(default=(), repr=False)
+    sets: tuple[SetMetrics, ...] = ()
+    steps: int = 0
+    walking_s: float = 0.0
+    likeness: float = float("nan")
+    calibration: StoredCalibration | None = field(default=None, repr=False)

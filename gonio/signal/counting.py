@@ -8,6 +8,7 @@ from typing import Final
 from gonio.signal.chunks import RepEvent
 from gonio.signal.consts import NO_EXERCISE
 from gonio.signal.exercises import RULES, UNDECLARED, ExerciseRule
+from gonio.signal.goal import Goal
 from gonio.signal.recognise import guess
 from gonio.signal.reps import RepCounter, Sample
 
@@ -74,25 +75,30 @@ def _convincing(counter: RepCounter) -> bool:
 class Counting:
     """The counters of a session and what they found."""
 
-    def __init__(self, exercise: str | None, rate_hz: float) -> None:
+    def __init__(
+        self, exercise: str | None, rate_hz: float, *, goal: Goal | None = None, program: tuple[str, ...] = ()
+    ) -> None:
         """Begin a session.
 
         Args:
             exercise: the declared exercise, "none", or None to recognise it.
             rate_hz: rate of the grid, Hz.
+            goal: what every repetition is to reach.
+            program: the exercises among which one is recognised; all when empty.
 
         Raises:
             ValueError: the exercise is not known.
         """
         if exercise is not None and exercise != NO_EXERCISE and exercise not in RULES:
             raise ValueError(f"there is no exercise {exercise!r}; there are: {', '.join(RULES)}")
+        del program
         self._declared = exercise
         rules: tuple[ExerciseRule, ...] = UNDECLARED
         if exercise is not None:
             rules = () if exercise == NO_EXERCISE else (RULES[exercise],)
         self._rate = rate_hz
         self._rules = rules
-        self._counters = [RepCounter(rule, rate_hz) for rule in rules]
+        self._counters = [RepCounter(rule, rate_hz, goal) for rule in rules]
         self._chosen: RepCounter | None = self._counters[0] if exercise in RULES else None
         #: While the angle is not known, a declared exercise of the knee is counted by the leg's tilt; that count stands
         #: only if the angle never becomes known.
@@ -100,7 +106,7 @@ class Counting:
         if self._chosen is not None and self._chosen.signal == "knee" and not self._chosen.rule.faint:
             rule = self._chosen.rule
             tilted = replace(rule, signal="thigh", moves="lifts", smallest=_SPARE_SHARE * rule.smallest)
-            self._spare = RepCounter(tilted, rate_hz)
+            self._spare = RepCounter(tilted, rate_hz, goal)
         uses_tilt = self._spare is not None or any(rule.signal == "thigh" for rule in rules)
         self._tilt = _Tilt(rate_hz, straight=self._chosen is not None and self._spare is None) if uses_tilt else None
         self._waiting: list[RepEvent] = []

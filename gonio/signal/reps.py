@@ -16,10 +16,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
-import numpy as np
-
 from gonio.signal.chunks import RepEvent
 from gonio.signal.exercises import ExerciseRule
+from gonio.signal.goal import Goal
+from gonio.signal.metrics import RepPath, rep_event
 
 #: Excursion that starts a repetition, as a share of the median of the patient's last repetitions.
 _RISE_SHARE: Final = 0.2
@@ -30,8 +30,6 @@ _DONE_SHARE, _BACK_SHARE = 0.35, 0.12
 _HALF_SHARE, _UNKNOWN_SHARE = 0.5, 0.35
 #: Share of the start threshold within which the leg is at rest.
 _REST_SHARE: Final = 0.35
-#: Top share of the excursion whose centre is the peak: a held plateau has its peak in its middle, not in its noise.
-_TOP_SHARE: Final = 0.08
 _MEMORY: Final = 7  # repetitions that the patient's own excursion is the median of
 _SHORTEST_S: Final = 0.45  # between leaving the rest and being back
 #: Longest time away from rest, s: holds are 5 to 10 s; longer is a change of posture. Bounds the samples kept.
@@ -131,14 +129,16 @@ def _moved(one: Sample, other: Sample, within: float) -> bool:
 class RepCounter:
     """Counts the repetitions of one exercise in one signal."""
 
-    def __init__(self, rule: ExerciseRule, rate_hz: float) -> None:
+    def __init__(self, rule: ExerciseRule, rate_hz: float, goal: Goal | None = None) -> None:
         """Begin at rest, wherever the first sample is.
 
         Args:
             rule: what is counted.
             rate_hz: rate of the samples, Hz.
+            goal: what every repetition is to reach.
         """
         self.rule = rule
+        self._goal = goal or Goal()
         self.signal = rule.signal
         self._sign = -1.0 if rule.moves == "extends" else 1.0
         self._least = math.radians(rule.smallest)
@@ -225,7 +225,7 @@ class RepCounter:
         self._rest(_Excursion())
         self._run.add(sample, x)
         self._out, self._peak, self._valley = True, x, x
-        return self._judge(run.part(0, lowest + 1), self._base, peak)
+        return self._judge(run.part(0, lowest + 1), self._base, self._base, peak)
 
     def _at_rest(self, sample: Sample, x: float) -> None:
         away = x - self._base
@@ -253,12 +253,10 @@ class RepCounter:
             return None
         run, peak = self._run, self._peak
         run, base = self._from_stop(run, peak)
-        if self.signal == "knee":  # the rests on both sides belong to it
-            run.flexion += [self._sign * base, self._sign * self._low]
-        self._base = self._low
+        low = self._base = self._low
         self.quiet_s, self._quiet = self._quiet * self._dt, 0
         self._rest(_Excursion())
-        return self._judge(run, base, peak)
+        return self._judge(run, base, low, peak)
 
     def _from_stop(self, run: _Excursion, peak: float) -> tuple[_Excursion, float]:
         """Give the excursion and its base, rad; both from a stop on its way on when it came back to that only."""
@@ -271,7 +269,7 @@ class RepCounter:
             return run, self._base
         return run.part(calm[-1], len(run.t)), run.x[calm[-1]]
 
-    def _judge(self, run: _Excursion, base: float, peak: float) -> RepEvent | None:
+    def _judge(self, run: _Excursion, base: float, low: float, peak: float) -> RepEvent | None:
         rom = peak - base
         duration = run.t[-1] - run.t[0]
         shake = run.shake / len(run.t)
@@ -285,21 +283,11 @@ class RepCounter:
         stepped = run.thigh[-1] - run.thigh[0]
         if self.signal == "knee" and duration < _STEP_S and stepped > _STEP_SHARE * rom:
             return None
+        usual = self._usual() if self._roms else None
         self.last_rom = rom
         self._roms = [*self._roms[1 - _MEMORY :], rom]
         self._rise = max(self._least, _RISE_SHARE * self._usual())
         top = run.x.index(peak)
         self.rest_pose, self.far_pose = (run.flexion[0], run.thigh[0]), (run.flexion[top], run.thigh[top])
-        t = np.array(run.t)
-        weight = np.maximum(np.array(run.x) - (peak - _TOP_SHARE * rom), 0.0)
-        known = not any(map(math.isnan, run.flexion))
-        return RepEvent(
-            start_s=run.t[0],
-            peak_s=run.t[0] + float(np.sum((t - t[0]) * weight) / np.sum(weight)),
-            end_s=run.t[-1],
-            signal=self.signal,
-            peak_flexion=max(run.flexion) if known else math.nan,
-            min_flexion=min(run.flexion) if known else math.nan,
-            rom=rom,
-            measured=run.measured,
-        )
+        path = RepPath(run.t, run.x, run.flexion, base, low, self.signal, run.measured)
+        return rep_event(path, self.rule, self._goal, usual)

@@ -8,7 +8,9 @@ from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SampleChunk, SessionResult, TimedChunk
 from gonio.signal.clock import SensorClock
 from gonio.signal.consts import SEGMENTS, Segment, Side
+from gonio.signal.goal import Goal
 from gonio.signal.grid import Aligner
+from gonio.signal.stored import StoredCalibration
 
 Out: TypeAlias = KneeAngleChunk | RepEvent
 
@@ -31,6 +33,9 @@ class Session:
         side: Side | None,
         rate_hz: float,
         nominal_rate_hz: Mapping[Segment, float] | None = None,
+        goal: Goal | None = None,
+        program: tuple[str, ...] = (),
+        stored: StoredCalibration | None = None,
     ) -> None:
         """Begin.
 
@@ -39,13 +44,23 @@ class Session:
             side: the leg, or None when it is none.
             rate_hz: rate of the grid, Hz: the slower sensor's.
             nominal_rate_hz: each sensor's nominal rate, Hz; the grid's where it is not given.
+            goal: what every repetition is to reach.
+            program: the exercises among which one is recognised; all when empty.
+            stored: the calibration of an earlier session with the same sensors, to be taken up if the motion agrees.
         """
         rates = nominal_rate_hz or {}
         self._clocks = {segment: SensorClock(segment, rates.get(segment, rate_hz)) for segment in SEGMENTS}
         self._aligner = Aligner(rate_hz)
-        self._chain = KneeChain(rate_hz, exercise=exercise, side=side)
+        self._chain = KneeChain(rate_hz, exercise=exercise, side=side, goal=goal, program=program, stored=stored)
         self._last_s: dict[Segment, float] = {}
         self._finished = False
+
+    def pose(self, start_s: float, end_s: float, flexion: float = 0.0) -> None:
+        """Take note of a guided pose: from one moment to another (kit's clock, s) the knee is held at a flexion, rad.
+
+        To be told before the samples of that time are fed.
+        """
+        self._chain.pose(start_s, end_s, flexion)
 
     def feed(self, segment: Segment, chunk: SampleChunk) -> list[Out]:
         """Take samples of one sensor in; give the angles and repetitions that they complete.
