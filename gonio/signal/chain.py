@@ -195,9 +195,6 @@ class KneeChain:
             speed,
             measured.tolist(),
         )
-        step = self._calibration.postures.step
-        for up1, up2, fast, good in zip(kept.up1, kept.up2, speed, kept.measured, strict=True):
-            step(up1, up2, fast, measured=good)
         flexion, thigh, ok, reps = self._track(kept)
         out: list[Output] = [KneeAngleChunk(t, np.array(flexion), np.array(thigh), np.array(ok, dtype=np.bool_))]
         out += reps
@@ -252,6 +249,7 @@ class KneeChain:
                 )
             )
             del self._kept[:-REPLAY_BLOCKS]
+        self._calibration.postures.feed(up[0], up[1], np.array(block.speed), measured)
         quat, acc = [np.concatenate(q) for q in block.quat], [np.concatenate(a) for a in block.acc]
         frame = self._calibration.close(
             Block(t, (quat[0], quat[1]), (acc[0], acc[1]), (gyr[0], gyr[1]), bool(measured.all()))

@@ -79,41 +79,48 @@ class Postures:
         self._still = np.empty(_MAX_BINS, dtype=np.bool_)
         self._size = 0
         self._every, self._skipped = 1, 0
-        self._sum = [0.0] * 6
-        self._motion = 0.0
-        self._whole = True
-        self._count = 0
         self._quiet = 0
+        self._rest: tuple[FloatArray, FloatArray, BoolArray] | None = None
 
-    def step(self, up1: list[float], up2: list[float], motion: float, *, measured: bool) -> None:
-        """Take one sample: "up" in both frames and the faster sensor's angular speed, rad/s."""
-        total = self._sum
-        for k in range(3):
-            total[k] += up1[k]
-            total[k + 3] += up2[k]
-        self._motion += motion
-        self._whole = self._whole and measured
-        self._count += 1
-        if self._count == self._per_bin:
-            self._close()
+    def feed(self, up1: FloatArray, up2: FloatArray, motion: FloatArray, measured: BoolArray) -> None:
+        """Take a block of samples, which must be cut by sample index.
 
-    def _close(self) -> None:
-        n = self._count
-        self._quiet = self._quiet + 1 if self._whole and self._motion < _STILL_RAD_S * n else 0
+        Args:
+            up1: (n, 3) "up" in the thigh sensor's frame.
+            up2: (n, 3) likewise, shank.
+            motion: (n,) angular speed of the faster sensor, rad/s.
+            measured: (n,) False inside a long gap.
+        """
+        both = np.concatenate((up1, up2), axis=1)
+        if self._rest is not None:
+            ups, motions, wholes = self._rest
+            both, motion = np.concatenate((ups, both)), np.concatenate((motions, motion))
+            measured = np.concatenate((wholes, measured))
+        width = self._per_bin
+        n = len(both) // width
+        self._rest = both[n * width :], motion[n * width :], measured[n * width :]
+        means = both[: n * width].reshape(n, width, 6).mean(axis=1)
+        quiet = motion[: n * width].reshape(n, width).mean(axis=1) < _STILL_RAD_S
+        whole = measured[: n * width].reshape(n, width).all(axis=1)
+        for k, (still, good) in enumerate(zip(quiet.tolist(), whole.tolist(), strict=True)):
+            self._take(means[k], still=still, whole=good)
+
+    def _take(self, up: FloatArray, *, still: bool, whole: bool) -> None:
+        """Take the mean (6,) of one bin in, if its turn has come."""
+        self._quiet = self._quiet + 1 if whole and still else 0
         self._skipped += 1
-        if self._whole and self._skipped >= self._every:
-            if self._size == _MAX_BINS:
-                half = _MAX_BINS // 2
-                self._up[:half] = self._up[1::2]
-                self._still[:half] = self._still[1::2]
-                self._size = half
-                self._every *= 2
-            self._up[self._size] = [s / n for s in self._sum]
-            self._still[self._size] = self._quiet >= _STILL_BINS
-            self._size += 1
-            self._skipped = 0
-        self._sum = [0.0] * 6
-        self._motion, self._whole, self._count = 0.0, True, 0
+        if not whole or self._skipped < self._every:
+            return
+        if self._size == _MAX_BINS:
+            half = _MAX_BINS // 2
+            self._up[:half] = self._up[1::2]
+            self._still[:half] = self._still[1::2]
+            self._size = half
+            self._every *= 2
+        self._up[self._size] = up
+        self._still[self._size] = self._quiet >= _STILL_BINS
+        self._size += 1
+        self._skipped = 0
 
     def __len__(self) -> int:
         return self._size
