@@ -102,8 +102,8 @@ class Postures:
         means = both[: n * width].reshape(n, width, 6).mean(axis=1)
         quiet = motion[: n * width].reshape(n, width).mean(axis=1) < _STILL_RAD_S
         whole = measured[: n * width].reshape(n, width).all(axis=1)
-        for k, (still, good) in enumerate(zip(quiet.tolist(), whole.tolist(), strict=True)):
-            self._take(means[k], still=still, whole=good)
+        for k in range(n):
+            self._take(means[k], still=bool(quiet[k]), whole=bool(whole[k]))
 
     def _take(self, up: FloatArray, *, still: bool, whole: bool) -> None:
         """Take the mean (6,) of one bin in, if its turn has come."""
