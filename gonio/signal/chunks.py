@@ -4,6 +4,7 @@ Every value is frozen and checked when it is made, and its arrays are read-only:
 without copying it and nobody downstream can change it. A chunk may be empty; its length is its number of samples.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,10 +17,13 @@ from gonio.signal.stored import StoredCalibration
 _A = TypeVar("_A", bound=np.generic)
 
 
-def _frozen(array: npt.NDArray[_A], name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[_A]:
+_FLOAT, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
+
+
+def _frozen(array: npt.NDArray[_A], name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> npt.NDArray[_A]:
     """Check shape and type of an array and return it read-only (a copy only if the caller could still write it)."""
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        raise TypeError(f"{name} must be an array of {np.dtype(dtype)}")
+        raise TypeError(f"{name} must be an array of {dtype}")
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
     if array.flags.writeable:
@@ -28,15 +32,22 @@ def _frozen(array: npt.NDArray[_A], name: str, shape: tuple[int, ...], dtype: ty
     return array
 
 
-def _freeze(chunk: object, length: int, columns: dict[str, int], flags: tuple[str, ...] = ()) -> None:
-    for name, width in columns.items():
+def _freeze(chunk: object, length: int, columns: tuple[tuple[str, int], ...], flags: tuple[str, ...] = ()) -> None:
+    for name, width in columns:
         value = getattr(chunk, name)
         if value is None:
             continue
-        shape = (length,) if width == 1 else (length, width)
-        object.__setattr__(chunk, name, _frozen(value, name, shape, np.float64))
+        frozen = _frozen(value, name, (length,) if width == 1 else (length, width), _FLOAT)
+        if frozen is not value:
+            object.__setattr__(chunk, name, frozen)
     for name in flags:
-        object.__setattr__(chunk, name, _frozen(getattr(chunk, name), name, (length,), np.bool_))
+        object.__setattr__(chunk, name, _frozen(getattr(chunk, name), name, (length,), _BOOL))
+
+
+def _finite(array: FloatArray) -> bool:
+    """Tell whether all values are numbers; the sum of squares, one quick look, is one only if all are."""
+    flat = array.ravel()
+    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(array).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,12 +71,13 @@ class SampleChunk:
     def __post_init__(self) -> None:
         if self.sensor_s is None and self.arrival_s is None:
             raise ValueError("samples need a time: sensor_s, arrival_s or both")
-        _freeze(self, len(self.acc), {"acc": 3, "gyr": 3, "sensor_s": 1, "arrival_s": 1})
+        _freeze(self, len(self.acc), (("acc", 3), ("gyr", 3), ("sensor_s", 1), ("arrival_s", 1)))
         for name in ("acc", "gyr", "sensor_s", "arrival_s"):
             value = getattr(self, name)
-            if value is not None and not np.isfinite(value).all():
+            if value is not None and not _finite(value):
                 raise ValueError(f"{name} holds a value that is no number")
-        if self.arrival_s is not None and (np.diff(self.arrival_s) < 0).any():
+        late = self.arrival_s
+        if late is not None and (late[1:] < late[:-1]).any():
             raise ValueError("arrival_s runs backwards")
 
     def __len__(self) -> int:
@@ -87,8 +99,8 @@ class TimedChunk:
     gyr: FloatArray
 
     def __post_init__(self) -> None:
-        _freeze(self, len(self.t_s), {"t_s": 1, "acc": 3, "gyr": 3})
-        if (np.diff(self.t_s) <= 0).any():
+        _freeze(self, len(self.t_s), (("t_s", 1), ("acc", 3), ("gyr", 3)))
+        if (self.t_s[1:] <= self.t_s[:-1]).any():
             raise ValueError("t_s does not increase")
 
     def __len__(self) -> int:
@@ -116,7 +128,7 @@ class AlignedChunk:
     measured: BoolArray
 
     def __post_init__(self) -> None:
-        columns = {"t_s": 1, "thigh_acc": 3, "thigh_gyr": 3, "shank_acc": 3, "shank_gyr": 3}
+        columns = (("t_s", 1), ("thigh_acc", 3), ("thigh_gyr", 3), ("shank_acc", 3), ("shank_gyr", 3))
         _freeze(self, len(self.t_s), columns, ("measured",))
 
     def __len__(self) -> int:
@@ -141,7 +153,7 @@ class KneeAngleChunk:
     ok: BoolArray
 
     def __post_init__(self) -> None:
-        _freeze(self, len(self.t_s), {"t_s": 1, "flexion": 1, "thigh_inclination": 1}, ("ok",))
+        _freeze(self, len(self.t_s), (("t_s", 1), ("flexion", 1), ("thigh_inclination", 1)), ("ok",))
 
     def __len__(self) -> int:
         return len(self.t_s)

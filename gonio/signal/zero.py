@@ -101,7 +101,7 @@ class Postures:
         self._rest = both[n * width :], motion[n * width :], measured[n * width :]
         means = both[: n * width].reshape(n, width, 6).mean(axis=1)
         quiet = motion[: n * width].reshape(n, width).mean(axis=1) < _STILL_RAD_S
-        whole = measured[: n * width].reshape(n, width).all(axis=1)
+        whole = np.asarray(measured[: n * width].reshape(n, width).all(axis=1))
         for k in range(n):
             self._take(means[k], still=bool(quiet[k]), whole=bool(whole[k]))
 
