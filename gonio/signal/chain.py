@@ -73,18 +73,23 @@ class _Shake:
     def __init__(self, rate_hz: float) -> None:
         self._fast = 1.0 - math.exp(-1.0 / (_SHAKE_S * rate_hz))
         self._slow = 1.0 - math.exp(-1.0 / (_SHAKE_MEAN_S * rate_hz))
-        self._low: list[float] | None = None
-        self._mean = [0.0, 0.0]
+        self._low: tuple[float, float] | None = None
+        self._mean = (0.0, 0.0)
 
-    def step(self, one: float, two: float) -> float:
-        low = self._low
-        if low is None:
-            low = self._low = [one, two]
-        for k, value in enumerate((one, two)):
-            low[k] += self._fast * (value - low[k])
-            rest = value - low[k]
-            self._mean[k] += self._slow * (rest * rest - self._mean[k])
-        return math.sqrt(math.sqrt(self._mean[0] * self._mean[1]))
+    def run(self, one: list[float], two: list[float]) -> list[float]:
+        """Take consecutive lengths of both sensors' specific force, m/s²; give the shaking at each."""
+        if self._low is None:
+            self._low = (one[0], two[0])
+        (low1, low2), (mean1, mean2), fast, slow = self._low, self._mean, self._fast, self._slow
+        out = []
+        for a, b in zip(one, two, strict=True):
+            low1 += fast * (a - low1)
+            low2 += fast * (b - low2)
+            mean1 += slow * ((a - low1) * (a - low1) - mean1)
+            mean2 += slow * ((b - low2) * (b - low2) - mean2)
+            out.append(math.sqrt(math.sqrt(mean1 * mean2)))
+        self._low, self._mean = (low1, low2), (mean1, mean2)
+        return out
 
 
 class KneeChain:
@@ -181,7 +186,7 @@ class KneeChain:
             block.acc[k].append(acc[k])
         n = len(t)
         norms = _norm(np.concatenate((*acc, one.gyr, two.gyr)))
-        shake = [self._shake.step(a, b) for a, b in zip(norms[:n].tolist(), norms[n : 2 * n].tolist(), strict=True)]
+        shake = self._shake.run(norms[:n].tolist(), norms[n : 2 * n].tolist())
         block.shake += shake
         speed = np.maximum(norms[2 * n : 3 * n], norms[3 * n :]).tolist()
         block.speed += speed

@@ -67,12 +67,14 @@ def attitudes(
 
 
 def _up(quat: FloatArray) -> FloatArray:
-    w, x, y, z = quat.T
-    up = np.empty((len(quat), 3))
-    up[:, 0] = 2.0 * (x * z - w * y)
-    up[:, 1] = 2.0 * (y * z + w * x)
-    up[:, 2] = 1.0 - 2.0 * (x * x + y * y)
-    return up
+    w, x, y, z = np.ascontiguousarray(quat.T)
+    up = np.empty((3, len(quat)))
+    np.subtract(x * z, w * y, out=up[0])
+    np.add(y * z, w * x, out=up[1])
+    np.add(x * x, y * y, out=up[2])
+    up *= 2.0
+    np.subtract(1.0, up[2], out=up[2])
+    return np.ascontiguousarray(up.T)
 
 
 def rotation_matrices(quat: FloatArray) -> FloatArray:
