@@ -1,0 +1,96 @@
+"""Everything that crosses the wire between kit and clinic.
+
+A *publish* is zlib of a JSON list of 1 to ``MAX_ENVELOPES`` envelopes. An *envelope* carries one record: what it is,
+where it stands in its kit's gapless sequence, when it was captured, and the payload as the very text that the kit
+stored (and signs). Nobody re-makes that text: the clinic stores, verifies and parses the same bytes.
+
+Versioning
+    The topic carries the envelope's version (``gonio/v1/...``); ``schema_version`` is the version of the payload of
+    that kind. A reader refuses a version it does not know, with its reason: it never guesses. Unknown *fields* are
+    refused too, so that a newer kit is told and keeps its copy, in place of a clinic that silently drops a finding.
+
+Limits
+    What a peer can make us allocate is bounded before it is allocated: see the constants.
+"""
+
+from gonio.messages.acks import (
+    Ack,
+    AckBatch,
+    AckStatus,
+    pack_acks,
+    unpack_acks,
+)
+from gonio.messages.envelope import (
+    BadRecord,
+    Envelope,
+    new_record_id,
+    pack,
+    unpack,
+    wire_time,
+)
+from gonio.messages.health import (
+    HealthReport,
+)
+from gonio.messages.session import (
+    AngleCurve,
+    RepReport,
+    SensorReport,
+    SessionSummary,
+    read_session,
+)
+from gonio.messages.topics import (
+    UP_FILTER,
+    down_topic,
+    kit_of_topic,
+    up_topic,
+)
+from gonio.messages.wire import (
+    ENVELOPE_VERSION,
+    MAX_ENVELOPES,
+    MAX_INFLATED_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_PUBLISH_BYTES,
+    DownKind,
+    Kind,
+    KitId,
+    MessageError,
+    degrees,
+    payload_text,
+    reason_of,
+)
+
+__all__ = [
+    "ENVELOPE_VERSION",
+    "MAX_ENVELOPES",
+    "MAX_INFLATED_BYTES",
+    "MAX_PAYLOAD_BYTES",
+    "MAX_PUBLISH_BYTES",
+    "UP_FILTER",
+    "Ack",
+    "AckBatch",
+    "AckStatus",
+    "AngleCurve",
+    "BadRecord",
+    "DownKind",
+    "Envelope",
+    "HealthReport",
+    "Kind",
+    "KitId",
+    "MessageError",
+    "RepReport",
+    "SensorReport",
+    "SessionSummary",
+    "degrees",
+    "down_topic",
+    "kit_of_topic",
+    "new_record_id",
+    "pack",
+    "pack_acks",
+    "payload_text",
+    "read_session",
+    "reason_of",
+    "unpack",
+    "unpack_acks",
+    "up_topic",
+    "wire_time",
+]
