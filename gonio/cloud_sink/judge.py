@@ -18,7 +18,7 @@ MAX_AHEAD: Final = timedelta(hours=24)
 #: What a clock that was never set can show; within it every time zone's date exists.
 CLOCK_YEARS: Final = range(1970, 9999)
 #: The payload versions that can be kept; only those of ``session`` are read here so far.
-KNOWN_VERSION: Final = 1
+KNOWN_VERSION: Final = 1  # of every kind but session, whose reader knows its own
 
 MAX_REASON: Final = 400  # below what Ack and the quarantine take
 
@@ -75,7 +75,7 @@ def refuse(envelope: Envelope, reason: str) -> Refused:
 def _accept(kit_id: str | None, envelope: Envelope, received_at: datetime) -> Accepted:
     if envelope.kit_id != kit_id:
         raise MessageError("the record names another kit than the topic it came on")
-    if envelope.schema_version != KNOWN_VERSION:
+    if envelope.kind is not Kind.SESSION and envelope.schema_version != KNOWN_VERSION:
         raise MessageError(f"schema version {envelope.schema_version} of {envelope.kind.value} is not known here")
     try:
         captured_utc = envelope.captured.astimezone(UTC)

@@ -33,9 +33,11 @@ from gonio.messages.health import (
 )
 from gonio.messages.session import (
     AngleCurve,
+    GoalReport,
     RepReport,
     SensorReport,
     SessionSummary,
+    SetReport,
     read_session,
 )
 from gonio.messages.topics import (
@@ -73,6 +75,7 @@ __all__ = [
     "BadRecord",
     "DownKind",
     "Envelope",
+    "GoalReport",
     "HealthReport",
     "Kind",
     "KitId",
@@ -80,6 +83,7 @@ __all__ = [
     "RepReport",
     "SensorReport",
     "SessionSummary",
+    "SetReport",
     "degrees",
     "down_topic",
     "kit_of_topic",

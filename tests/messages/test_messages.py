@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import uuid
 import zlib
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,17 +21,41 @@ from gonio.messages import (
     BadRecord,
     DownKind,
     Envelope,
+    GoalReport,
     Kind,
     MessageError,
     RepReport,
     SensorReport,
     SessionSummary,
+    SetReport,
 )
 
 BERLIN_SUMMER = timezone(timedelta(hours=2))
 
 
-def rep(start: float) -> RepReport:
+def rep(number: int) -> RepReport:
+    """Make a repetition with every figure, no two alike: what a signal of a real leg compresses to."""
+    jitter = random.Random(number).uniform  # noqa: S311 - a test's
+    start = round(5.0 * number + jitter(0, 0.5), 2)
+    return RepReport(
+        start_s=start,
+        peak_s=round(start + jitter(1.8, 2.2), 2),
+        end_s=round(start + jitter(3.8, 4.2), 2),
+        signal="knee",
+        peak_flexion_deg=round(jitter(88, 94), 1),
+        min_flexion_deg=round(jitter(2, 6), 1),
+        rom_deg=round(jitter(84, 90), 1),
+        concentric_s=round(jitter(1.2, 1.8), 2),
+        hold_s=round(jitter(0.3, 0.9), 2),
+        eccentric_s=round(jitter(1.2, 1.8), 2),
+        peak_velocity_dps=round(jitter(70, 95), 1),
+        smoothness=round(jitter(-2.6, -1.8), 2),
+        complete=number % 6 != 5,
+        on_target=number % 4 != 3,
+    )
+
+
+def old_rep(start: float) -> RepReport:
     return RepReport(
         start_s=start,
         peak_s=start + 2,
@@ -42,6 +67,12 @@ def rep(start: float) -> RepReport:
     )
 
 
+SET = SetReport(
+    start_s=0.2, end_s=59.0, complete=10, partial=2, on_target=9, rom_mean_deg=87.2, rom_cv=0.031, rep_s=4.02,
+    tempo_trend=0.018,
+)  # fmt: skip
+
+
 def summary(reps: int = 12) -> SessionSummary:
     sensor = SensorReport(segment="thigh", family="movella_dot", name="Movella DOT", samples=3600, rate_hz=60.0)
     curve = [round(45 - 45 * abs(1 - (k / 8) % 2)) + k % 3 for k in range(200)]
@@ -51,7 +82,7 @@ def summary(reps: int = 12) -> SessionSummary:
         side="left",
         source="simulated",
         duration_s=60.0,
-        reps=tuple(rep(5.0 * k) for k in range(reps)),
+        reps=tuple(rep(k) for k in range(reps)),
         max_flexion_deg=91.3,
         min_flexion_deg=4.2,
         zero="standing",
@@ -59,8 +90,19 @@ def summary(reps: int = 12) -> SessionSummary:
         ok_fraction=0.9,
         sensors=(sensor, sensor.model_copy(update={"segment": "shank"})),
         curve=AngleCurve(step_s=0.3, flexion_deg=tuple(curve)),
+        goal=GoalReport(flexion_deg=90.0, hold_s=0.5),
+        sets=(SET,),
+        steps=14,
+        walking_s=11.2,
+        likeness=0.93,
         software="0.1.0",
     )
+
+
+def old_summary() -> SessionSummary:
+    """Make a session of schema version 1: nothing in it that version 2 brought."""
+    new = {"reps": tuple(old_rep(5.0 * k) for k in range(12)), "goal": None, "sets": (), "steps": 0, "walking_s": 0.0}
+    return summary().model_copy(update={**new, "likeness": None})
 
 
 def envelope(**changes: object) -> Envelope:
@@ -74,7 +116,7 @@ def envelope(**changes: object) -> Envelope:
         "monotonic_ns": 123,
         "captured_at": messages.wire_time(datetime(2026, 7, 1, 9, 40, tzinfo=BERLIN_SUMMER)),
         "clock": "synchronised",
-        "schema_version": 1,
+        "schema_version": 2,
         "payload": messages.payload_text(summary()),
     }
     return Envelope.model_validate(fields | changes)
@@ -102,6 +144,16 @@ def test_any_text_survives_as_payload(text: str) -> None:
 def test_a_session_reads_back_as_it_was() -> None:
     text = messages.payload_text(summary())
     assert messages.payload_text(messages.read_session(envelope(payload=text))) == text
+
+
+def test_a_session_of_version_1_is_read_beside_one_of_version_2() -> None:
+    old, new = messages.payload_text(old_summary()), messages.payload_text(summary())
+    assert "concentric" not in old
+    read = messages.read_session(envelope(payload=old, schema_version=1))
+    assert messages.payload_text(read) == old
+    assert (read.sets, read.goal, read.likeness, read.calibration) == ((), None, None, "fresh")
+    assert {(rep.concentric_s, rep.on_target, rep.complete) for rep in read.reps} == {(None, None, True)}
+    assert messages.payload_text(messages.read_session(envelope(payload=new))) == new
 
 
 def test_a_session_of_twelve_repetitions_is_compact() -> None:
@@ -239,7 +291,7 @@ def test_an_empty_or_overfull_publish_is_not_written() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"schema_version": 2}, "not known"),
+        ({"schema_version": 3}, "not known"),
         ({"kind": Kind.CHECK_IN}, "no session"),
         ({"payload": "[]"}, "object"),
         ({"payload": '{"exercise": "heel-slide"}'}, "missing|required"),
@@ -249,6 +301,24 @@ def test_an_empty_or_overfull_publish_is_not_written() -> None:
 def test_a_session_that_cannot_be_read_says_why(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(MessageError, match=reason):
         messages.read_session(envelope(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"concentric_s": -0.1},
+        {"hold_s": float("inf")},
+        {"peak_velocity_dps": -1.0},
+        {"smoothness": 0.1},
+        {"smoothness": float("nan")},
+        {"extensor_lag_deg": 400.0},
+        {"surprise": 1},
+    ],
+)
+def test_a_repetition_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    fields = rep(1).model_dump() | changes
+    with pytest.raises(ValidationError):
+        RepReport.model_validate(fields)
 
 
 def test_a_repetition_out_of_order_is_refused() -> None:
