@@ -1,5 +1,6 @@
 """What a repetition is to reach: the therapist's target and the patient's own template."""
 
+import math
 from dataclasses import dataclass
 
 from gonio.signal.chunks import RepEvent
@@ -37,6 +38,23 @@ class Goal:
     height: float | None = None
     hold_s: float | None = None
     template: Template | None = None
+
+    def met(self, most: float, least: float, height: float, hold_s: float) -> bool | None:
+        """Tell whether a repetition reached all that is asked; None when nothing is asked, or it cannot be told.
+
+        Args:
+            most: its largest flexion, rad; NaN: not known.
+            least: its smallest flexion, rad; NaN likewise.
+            height: how far the leg was raised, rad; NaN likewise.
+            hold_s: the hold at the far end, s; NaN likewise.
+        """
+        pairs = ((most, self.flexion), (height, self.height), (hold_s, self.hold_s))
+        short = [wanted - reached for reached, wanted in pairs if wanted is not None]
+        if self.extension is not None:
+            short.append(least - self.extension)
+        if any(lack > 0.0 for lack in short):
+            return False
+        return True if short and not any(map(math.isnan, short)) else None
 
 
 def template_of(rep: RepEvent) -> Template:
