@@ -6,11 +6,15 @@ motion. Fed in chunks it gives bit for bit what it gives sample by sample.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from vqf import VQF
 
 from gonio.signal.consts import FloatArray
+
+_TINY: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +44,7 @@ class AttitudeFilter:
         if not rate_hz > 0:
             raise ValueError("rate_hz must be above 0")
         self._filter = VQF(1.0 / rate_hz)
+        self._begun = False
 
     def feed(self, acc: FloatArray, gyr: FloatArray) -> Attitude:
         """Take consecutive samples: specific force (n, 3) in m/s² and angular velocity (n, 3) in rad/s."""
@@ -50,8 +55,31 @@ class AttitudeFilter:
         """Take samples as ``feed`` does; give only what the filter itself tells: quaternion (n, 4) and bias (n, 3)."""
         if len(acc) == 0:
             return np.empty((0, 4)), np.empty((0, 3))
+        if not self._begun:
+            self._begun = True
+            start = _start(acc[0], gyr[0])
+            if start is not None:
+                self._filter.state = {**self._filter.state, "gyrQuat": start}
         out = self._filter.updateBatch(np.ascontiguousarray(gyr), np.ascontiguousarray(acc))
         return out["quat6D"], out["bias"]
+
+
+def _start(acc: FloatArray, gyr: FloatArray) -> list[float] | None:
+    """Give the quaternion to begin with, from the first sample; None where it has no direction.
+
+    The filter limits its bias estimate axis by axis of the earth frame, so its result depends on the heading that it
+    begins with. A heading taken from the sample itself, not from the housing, makes the result the same however the
+    sensor is mounted: z is the specific force, x the part of the angular velocity across it.
+    """
+    z = acc / (float(np.linalg.norm(acc)) or 1.0)
+    x = gyr - float(gyr @ z) * z
+    size = float(np.linalg.norm(x))
+    if not (size > _TINY and np.isfinite(size)):
+        return None
+    x = x / size
+    y = np.array((z[1] * x[2] - z[2] * x[1], z[2] * x[0] - z[0] * x[2], z[0] * x[1] - z[1] * x[0]))
+    quat = Rotation.from_matrix(np.stack((x, y, z))).as_quat()
+    return [float(quat[3]), float(quat[0]), float(quat[1]), float(quat[2])]
 
 
 def attitudes(
