@@ -344,12 +344,7 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None, *, sure: bo
         The two hypotheses, and the vote of the joint's acceleration: the log of the second's unexplained part over
         the first's, summed over the blocks; positive for the first.
     """
-    s = _Stack(
-        np.stack([b.thigh for b in blocks]),
-        np.stack([b.shank for b in blocks]),
-        np.stack([b.turn for b in blocks]),
-        np.stack([b.force for b in blocks]),
-    )
+    s = _stacked(blocks)
     guesses = [] if known is None else [(known.thigh, known.shank)]
     if not (guesses and sure):
         guesses += _guesses(s, 1 if guesses else 3)
@@ -362,6 +357,23 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None, *, sure: bo
         other = _settle(s, one.j1, -one.j2, rounds=0)
     votes = np.log((other.residual + _FORCE_FLOOR) / (one.residual + _FORCE_FLOOR))
     return _axes(s, one), _axes(s, other), float(votes.sum())
+
+
+def hold_axes(blocks: Sequence[BlockSums], thigh: FloatArray, shank: FloatArray) -> tuple[Axes, Axes, float]:
+    """Say how given axes (3,) fit blocks of motion (one at least): as ``fit_axes`` says it, the first as given."""
+    s = _stacked(blocks)
+    one, other = (_settle(s, thigh, sign * shank, rounds=0) for sign in (1.0, -1.0))
+    votes = np.log((other.residual + _FORCE_FLOOR) / (one.residual + _FORCE_FLOOR))
+    return _axes(s, one), _axes(s, other), float(votes.sum())
+
+
+def _stacked(blocks: Sequence[BlockSums]) -> _Stack:
+    return _Stack(
+        np.stack([b.thigh for b in blocks]),
+        np.stack([b.shank for b in blocks]),
+        np.stack([b.turn for b in blocks]),
+        np.stack([b.force for b in blocks]),
+    )
 
 
 def _guesses(s: _Stack, count: int) -> list[tuple[FloatArray, FloatArray]]:

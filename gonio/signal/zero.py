@@ -125,6 +125,10 @@ class Postures:
     def __len__(self) -> int:
         return self._size
 
+    def seen(self) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Give "up" in both frames (n, 3) and stillness (n,) of all postures, in their order."""
+        return self._up[: self._size, :3], self._up[: self._size, 3:], self._still[: self._size]
+
     def _level(self, axes: Axes) -> tuple[FloatArray, FloatArray, BoolArray]:
         """Give "up" in both frames (n, 3) and stillness (n,) of the postures in which the axis is not steep."""
         up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
