@@ -35,6 +35,8 @@ def open_engine(url: str, *, create: bool) -> Engine:
         UsageError: the URL, the path or the file is of no use, with what to do about it.
     """
     path = _sqlite_path(_parse(url))
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder where the store's file should be: name a file, or move the folder aside")
     if not path.exists():
         _create(path, create=create)
     elif not create and path.is_file() and path.stat().st_size == 0:

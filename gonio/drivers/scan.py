@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bleak import BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
-from bleak.exc import BleakError
+from bleak.exc import BleakBluetoothNotAvailableError, BleakError
+from bleak.exc import BleakBluetoothNotAvailableReason as Reason
 
 from gonio.drivers.link_errors import BluetoothUnavailableError
 from gonio.drivers.registry import match_advertisement
@@ -75,8 +77,29 @@ async def scan(
                 async with asyncio.timeout(timeout_s):
                     await enough.wait()
     except (BleakError, OSError, EOFError) as error:
-        raise BluetoothUnavailableError(
-            f"cannot scan for sensors ({error}): see that a Bluetooth adapter is plugged in and powered and that "
-            "bluetoothd runs (systemctl status bluetooth)"
-        ) from error
+        raise BluetoothUnavailableError(f"cannot scan for sensors: {_what_to_do(error)}") from error
     return sorted(found.values(), key=lambda sensor: -sensor.rssi)
+
+
+_WHAT_TO_DO: Final = {
+    Reason.NO_BLUETOOTH: "this computer has no Bluetooth adapter: plug one in, or use a computer that has one",
+    Reason.NO_BLE_CENTRAL_ROLE: "the Bluetooth adapter knows no Low Energy: use one of Bluetooth 4.0 or newer",
+    Reason.POWERED_OFF: "Bluetooth is switched off: switch it on (rfkill unblock bluetooth; bluetoothctl power on)",
+    Reason.DENIED_BY_SYSTEM: "this user may not use Bluetooth: add the user to the group bluetooth",
+    Reason.DENIED_BY_USER: "this program may not use Bluetooth: allow it in the system's settings",
+}
+
+
+def _what_to_do(error: Exception) -> str:
+    """Say why Bluetooth cannot be used, and what to do about it."""
+    if isinstance(error, BleakBluetoothNotAvailableError) and error.reason in _WHAT_TO_DO:
+        return _WHAT_TO_DO[error.reason]
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError | EOFError):  # the system bus
+        return (
+            "no Bluetooth service answers on this computer: install and start it (sudo apt-get install bluez; "
+            "sudo systemctl start bluetooth), and see that an adapter is plugged in"
+        )
+    return (
+        f"{error}; see that a Bluetooth adapter is plugged in and powered and that bluetoothd runs "
+        "(systemctl status bluetooth)"
+    )

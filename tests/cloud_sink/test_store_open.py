@@ -147,3 +147,11 @@ def test_three_processes_make_one_book(tmp_path: Path) -> None:
     code = f"from gonio.cloud_sink.store import open_store; open_store('sqlite:///{tmp_path}/book.db').close()"
     started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
     assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 3
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path, create: bool) -> None:  # noqa: FBT001 - a parameter
+    folder = tmp_path / "clinic.sqlite"
+    folder.mkdir()
+    with pytest.raises(UsageError, match=r"clinic\.sqlite is a folder where the store's file should be"):
+        open_store(f"sqlite:///{folder}", create=create)
