@@ -7,14 +7,44 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from gonio.errors import UsageError
 from gonio.recording import Recording
 from gonio.signal.chunks import KneeAngleChunk, RepEvent, SampleChunk, SessionResult
 from gonio.signal.consts import SEGMENTS, Segment, Side
+from gonio.signal.goal import Goal
 from gonio.signal.session import Session
+from gonio.signal.stored import StoredCalibration
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """A guided pose: from one moment to another (recording's clock, s) the knee is held at a flexion, rad."""
+
+    start_s: float
+    end_s: float
+    flexion: float
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the chain is told before it sees the recording.
+
+    Attributes:
+        exercise: the declared exercise; None to recognise it.
+        side: the leg, or None when it is none.
+        goal: what every repetition is to reach.
+        program: the exercises among which one is recognised; all when empty.
+        stored: the calibration of an earlier session with the same sensors.
+        pose: a guided pose.
+    """
+
+    exercise: str | None
+    side: Side | None
+    goal: Goal | None = None
+    program: tuple[str, ...] = ()
+    stored: StoredCalibration | None = None
+    pose: Pose | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +74,26 @@ def _chunks(segment: Segment, samples: SampleChunk, size: int) -> Iterator[tuple
 
 
 def analyse(
-    recording: Recording,
-    *,
-    exercise: str | None,
-    side: Side | None,
-    size: int,
-    advance: Callable[[int], None] = lambda _: None,
+    recording: Recording, question: Question, *, size: int, advance: Callable[[int], None] = lambda _: None
 ) -> Analysis:
     """Lead a recording through the chain.
 
     Args:
         recording: the recording.
-        exercise: the declared exercise; None to recognise it.
-        side: the leg, or None when it is none.
+        question: what the chain is told of it.
         size: samples of one sensor in a chunk; the outcome does not depend on it.
         advance: called with the number of samples done since the last call.
     """
-    session = Session(exercise=exercise, side=side, rate_hz=recording.meta.rate_hz)
+    session = Session(
+        exercise=question.exercise,
+        side=question.side,
+        rate_hz=recording.meta.rate_hz,
+        goal=question.goal,
+        program=question.program,
+        stored=question.stored,
+    )
+    if question.pose is not None:
+        session.pose(question.pose.start_s, question.pose.end_s, question.pose.flexion)
     out: list[KneeAngleChunk | RepEvent] = []
     for segment, chunk in in_streaming_order(recording, size):
         out += session.feed(segment, chunk)
@@ -96,6 +129,14 @@ def report(result: SessionResult) -> dict[str, object]:
                 "min_flexion_deg": _degrees(rep.min_flexion),
                 "rom_deg": _degrees(rep.rom),
                 "measured": rep.measured,
+                "concentric_s": _number(rep.concentric_s),
+                "hold_s": _number(rep.hold_s),
+                "eccentric_s": _number(rep.eccentric_s),
+                "peak_velocity_dps": _degrees(rep.peak_velocity),
+                "smoothness": _number(rep.smoothness),
+                "extensor_lag_deg": _degrees(rep.extensor_lag),
+                "complete": rep.complete,
+                "on_target": rep.on_target,
             }
             for rep in result.reps
         ],
@@ -112,6 +153,23 @@ def report(result: SessionResult) -> dict[str, object]:
             "end_s": _number(result.end_s),
             "defects": defects,
         },
+        "sets": [
+            {
+                "start_s": _number(one.start_s),
+                "end_s": _number(one.end_s),
+                "complete": one.complete,
+                "partial": one.partial,
+                "on_target": one.on_target,
+                "rom_mean_deg": _degrees(one.rom_mean),
+                "rom_cv": _number(one.rom_cv),
+                "rep_s": _number(one.rep_s),
+                "tempo_trend": _number(one.tempo_trend),
+            }
+            for one in result.sets
+        ],
+        "steps": result.steps,
+        "walking_s": _number(result.walking_s),
+        "likeness": _number(result.likeness),
     }
 
 
@@ -129,36 +187,3 @@ def write_angle(path: Path, chunks: tuple[KneeAngleChunk, ...]) -> None:
                 file.writelines(f"{t:.6f},{flexion:.4f},{ok:d}\n" for t, flexion, ok in rows)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def show(analysis: Analysis) -> None:
-    """Print the result for people."""
-    result, console = analysis.result, Console(highlight=False)
-
-    def angle(value: float) -> str:
-        return f"{math.degrees(value):.1f}°" if math.isfinite(value) else "-"
-
-    if result.reps:
-        table = Table("#", "start", "peak", "end", "counted on", "peak flexion", "least flexion", "range", box=None)
-        for i, rep in enumerate(result.reps, 1):
-            times = (f"{t:.2f} s" for t in (rep.start_s, rep.peak_s, rep.end_s))
-            angles = map(angle, (rep.peak_flexion, rep.min_flexion, rep.rom))
-            table.add_row(str(i), *times, rep.signal, *angles, style=None if rep.measured else "dim")
-        console.print(table)
-    known = result.calibrated_at_s
-    told = "recognised" if result.recognised else "declared"
-    console.print(f"exercise          {result.exercise} ({told})")
-    console.print(f"repetitions       {len(result.reps)}")
-    console.print(f"largest flexion   {angle(result.max_flexion)}")
-    console.print(f"extension deficit {angle(result.min_flexion)}")
-    console.print(f"angle known       {'never' if known is None else f'from {known:.2f} s on'}, zero: {result.zero}")
-    console.print(f"angle ok          {result.ok_fraction:.0%} of the time")
-    for one in result.defects:
-        rate = f"{one.rate_hz:.2f} Hz" if math.isfinite(one.rate_hz) else "rate not known"
-        console.print(
-            f"{one.segment:17} {one.samples} samples, {rate}; {one.lost} lost, {one.repeated} repeated, "
-            f"{one.gaps} gaps (longest {one.longest_gap_s:.2f} s), {one.restarts} restarts",
-            soft_wrap=True,
-        )
-    if result.flags:
-        console.print(f"mind              {', '.join(result.flags)}")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from gonio.cli.names import EXERCISE_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
@@ -35,8 +37,28 @@ Broker = Annotated[
         "--broker", help="mqtts://host:port, or mqtt:// to this machine (GONIO_KIT_BROKER).", show_default=False
     ),
 ]
-Exercise = Annotated[str | None, typer.Option("--exercise", help="By default it is recognised.", show_default=False)]
+Exercise = Annotated[
+    str | None,
+    typer.Option("--exercise", help=f"By default it is recognised. One of: {EXERCISE_NAMES}.", show_default=False),
+]
 SideOption = Annotated[Literal["left", "right"] | None, typer.Option("--side", help="The leg.", show_default=False)]
+TargetFlexion = Annotated[
+    float | None,
+    typer.Option("--target-flexion", metavar="DEG", help="Each to be bent to at least this.", show_default=False),
+]
+TargetExtension = Annotated[
+    float | None,
+    typer.Option(
+        "--target-extension", metavar="DEG", help="Each to be straightened to at most this.", show_default=False
+    ),
+]
+TargetHeight = Annotated[
+    float | None,
+    typer.Option("--target-height", metavar="DEG", help="The leg to be raised by at least this.", show_default=False),
+]
+Hold = Annotated[
+    float | None, typer.Option("--hold", metavar="S", help="Each to be held at least this long.", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object as the last line.")]
 
 
@@ -70,6 +92,7 @@ def scan(
     from gonio.firmware_profiles import builtin_profiles
 
     async def main() -> None:
+        logging.getLogger("bleak").setLevel(logging.ERROR)  # the error says it in words
         found = await listen(builtin_profiles(), timeout_s=seconds)
         for one in found:
             _say(f"{one.address}  {one.name}  {one.family}  {one.rssi} dBm")
@@ -104,6 +127,10 @@ def pair(
 def run(
     exercise: Exercise = None,
     side: SideOption = None,
+    target_flexion: TargetFlexion = None,
+    target_extension: TargetExtension = None,
+    target_height: TargetHeight = None,
+    hold: Hold = None,
     data_dir: DataDir = None,
     broker: Broker = None,
 ) -> None:
@@ -111,7 +138,16 @@ def run(
     from gonio.gateway.kit import Kit
 
     async def main() -> None:
-        settings = _settings(data_dir=data_dir, broker=broker, exercise=exercise, side=side)
+        settings = _settings(
+            data_dir=data_dir,
+            broker=broker,
+            exercise=exercise,
+            side=side,
+            target_flexion_deg=target_flexion,
+            target_extension_deg=target_extension,
+            target_height_deg=target_height,
+            target_hold_s=hold,
+        )
         async with Kit(settings) as kit:
             if kit.recovered:
                 _say(f"{len(kit.recovered)} session(s) had been cut off; they are closed and will be sent.")
@@ -262,9 +298,13 @@ def _show(event: SessionEvent) -> None:
 
 
 def _report(finished: FinishedSession) -> None:
+    from gonio.gateway.brief import counted, manner_of
+
     summary = finished.summary
     largest = "unknown" if summary.max_flexion_deg is None else f"{summary.max_flexion_deg:.0f}°"
-    _say(f"\n{summary.exercise}: {len(summary.reps)} repetitions, largest flexion {largest}")
+    _say(f"\n{summary.exercise}: {counted(summary)}, largest flexion {largest}")
+    if (manner := manner_of(summary)) is not None:
+        _say(manner)
     if summary.flags:
         _say(f"limits of this result: {', '.join(summary.flags)}")
     if finished.envelope is None:

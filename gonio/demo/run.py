@@ -21,12 +21,13 @@ from gonio.demo.display import Display
 from gonio.demo.result import DemoResult, ErrorCount, Latency
 from gonio.demo.scene import Scene, scene
 from gonio.errors import UsageError
+from gonio.gateway.brief import manner_of
 from gonio.gateway.events import LiveAngle, SensorBack, SensorLost, SessionEvent, SessionStarted, Trouble
 from gonio.gateway.kit import Kit
 from gonio.gateway.session import FinishedSession
 from gonio.gateway.settings import KitSettings
 from gonio.identity.broker import BrokerAddress
-from gonio.messages import degrees
+from gonio.messages import SessionSummary, degrees
 from gonio.simulators.motion import Motion
 from gonio.simulators.world import World
 
@@ -135,7 +136,7 @@ async def run_demo(
                 page = f"{address}sessions/{finished.envelope.record_id}"
                 display.page("this session", page)
                 await asyncio.to_thread(open_page, page)
-            _show(display, result)
+            _show(display, result, finished.summary)
             if options.stay and not stop.is_set():
                 display.step("the pages stay up until Ctrl-C")
                 await stop.wait()
@@ -276,7 +277,7 @@ def _result(
     )
 
 
-def _show(display: Display, result: DemoResult) -> None:
+def _show(display: Display, result: DemoResult, summary: SessionSummary) -> None:
     true_reps = "not known" if result.true_reps is None else result.true_reps
     display.step(f"repetitions: counted {result.counted_reps}, true {true_reps} ({result.exercise})")
     seen, true = (
@@ -284,6 +285,8 @@ def _show(display: Display, result: DemoResult) -> None:
         for angle in (result.max_flexion_deg, result.true_max_flexion_deg)
     )
     display.step(f"largest flexion: measured {seen}, true {true}")
+    if (manner := manner_of(summary)) is not None:
+        display.step(manner)
     display.step(
         f"records: {result.records_kit} on the kit, {result.records_clinic} at the clinic, "
         f"{result.records_doubled} doubled"

@@ -59,6 +59,10 @@ class KitClock:
         """Give the clock that stamps arrivals, s."""
         return self.monotonic_ns() * 1e-9
 
+    def now(self) -> datetime:
+        """Give the wall clock, aware, with the UTC offset in force."""
+        return datetime.now().astimezone()
+
     def capture(self) -> Capture:
         """Stamp a record with this moment."""
-        return Capture(self.boot_id, self.monotonic_ns(), wire_time(datetime.now().astimezone()), self._state())
+        return Capture(self.boot_id, self.monotonic_ns(), wire_time(self.now()), self._state())

@@ -79,6 +79,17 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         PRIMARY KEY (record_id, first)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE calibration (
+        thigh TEXT NOT NULL,
+        shank TEXT NOT NULL,
+        side TEXT NOT NULL CHECK (side IN ('left', 'right')),
+        calibration TEXT NOT NULL,
+        taken_at TEXT NOT NULL,
+        record_id TEXT NOT NULL,
+        PRIMARY KEY (thigh, shank, side)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

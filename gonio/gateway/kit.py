@@ -16,7 +16,9 @@ from bleak.backends.scanner import BaseBleakScanner
 
 from gonio.drivers.link import FoundSensor, SensorLink
 from gonio.errors import GonioError, UsageError
+from gonio.gateway.calibrations import Mounting, after_session, fresh_enough
 from gonio.gateway.clock import KitClock
+from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import Listener
 from gonio.gateway.groups import first_error
 from gonio.gateway.keeper import RecordKeeper
@@ -31,6 +33,8 @@ from gonio.gateway.uplink import Uplink, UplinkTiming
 from gonio.messages import Envelope, HealthReport, Kind, new_record_id, payload_text
 from gonio.recording import RecordingMeta, RecordingWriter
 from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, Segment, Side
+from gonio.signal.goal import Goal
+from gonio.signal.stored import StoredCalibration
 
 log = logging.getLogger(__name__)
 
@@ -203,6 +207,8 @@ class Kit:
         exercise: str | None = None,
         side: Side | None = None,
         *,
+        goal: Goal | None = None,
+        program: tuple[str, ...] = (),
         listener: Listener | None = None,
     ) -> FinishedSession:
         """Connect the paired sensors, run one session until ``stop_session()``, and commit its summary.
@@ -210,6 +216,8 @@ class Kit:
         Args:
             exercise: its name; None for the settings', and where that is None too it is recognised.
             side: the leg; None for the settings'.
+            goal: what every repetition is to reach; None for the settings'.
+            program: the exercises prescribed, among which one is recognised; all when empty.
             listener: told of everything as it happens; must return at once and not raise.
 
         Raises:
@@ -218,12 +226,22 @@ class Kit:
             StoreWriteError: so many records wait for the disk that no more can be held.
         """
         exercise = exercise or self.settings.exercise
-        if exercise is not None and exercise not in EXERCISES:
-            raise UsageError(f"the exercise {exercise} is not known; it is one of {', '.join(EXERCISES)}")
+        for name in (exercise, *program):
+            if name is not None and name not in EXERCISES:
+                raise UsageError(f"the exercise {name} is not known; it is one of {', '.join(EXERCISES)}")
         self._keeper.require_room()
         self._stop_wanted = False
-        plan = SessionPlan(exercise, side or self.settings.side, self._source, self._sitting_id)
         pairing = self._pairing()
+        mounting = Mounting(pairing["thigh"].address, pairing["shank"].address, side or self.settings.side)
+        plan = SessionPlan(
+            exercise,
+            mounting.side,
+            self._source,
+            self._sitting_id,
+            goal or self.settings.goal(),
+            program,
+            await self._kept_calibration(mounting),
+        )
         async with self._sensors.worn(pairing) as (links, stacks):
 
             async def reconnect(segment: Segment) -> SensorLink:
@@ -235,9 +253,40 @@ class Kit:
             if self._stop_wanted:
                 self._runner.stop()
             try:
-                return await self._runner.run()
+                finished = await self._runner.run()
             finally:
                 self._runner = None
+        await self._keep_calibration(mounting, finished)
+        return finished
+
+    def pose(self, seconds: float, flexion_deg: float = 0.0) -> None:
+        """Tell the running session that from now on the knee is held still at a known flexion, for some seconds.
+
+        Raises:
+            UsageError: no session runs.
+            ValueError: the time or the flexion is none of a pose.
+        """
+        if self._runner is None:
+            raise UsageError("no session runs: begin one, then take the pose")
+        self._runner.pose(seconds, flexion_deg)
+
+    async def _kept_calibration(self, mounting: Mounting) -> StoredCalibration | None:
+        if not self.settings.keep_calibration:
+            return None
+        kept = await asyncio.to_thread(self.store.calibration, mounting)
+        return kept.calibration if kept is not None and fresh_enough(kept, self._clock.now()) else None
+
+    async def _keep_calibration(self, mounting: Mounting, finished: FinishedSession) -> None:
+        """Keep what a session found; a disk that refuses costs the next session a few seconds, and nothing else."""
+        if not self.settings.keep_calibration:
+            return
+        try:
+            before = await asyncio.to_thread(self.store.calibration, mounting)
+            after = after_session(before, finished.summary, finished.calibration)
+            if after != before:
+                await asyncio.to_thread(self.store.keep_calibration, mounting, after)
+        except StoreWriteError as error:
+            log.warning("the calibration is not kept: %s", error)
 
     def stop_session(self) -> None:
         """End the running session, also one whose sensors are still being connected; without one it does nothing."""

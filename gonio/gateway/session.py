@@ -8,15 +8,18 @@ States
 
 import asyncio
 import logging
+import math
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from gonio.errors import PeerError
+from gonio.gateway.calibrations import KeptCalibration
 from gonio.gateway.clock import KitClock
 from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import (
@@ -49,6 +52,9 @@ REGAIN_S: Final = 60.0  # how long a lost sensor may stay away
 HEARTBEAT_S: Final = 10.0  # a journal entry at least this often, so that a cut-off session knows how long it was
 JOURNAL_RETRY_S: Final = 2.0  # pause after the disk refused a journal entry
 STOP_S: Final = 5.0  # how long sensors may take to stop
+POSE_MAX_S: Final = 30.0  # a guided pose is held for seconds
+POSE_LEAST_DEG: Final = -20.0
+POSE_MOST_DEG: Final = 150.0
 
 Reconnect: TypeAlias = Callable[[Segment], Awaitable[SensorStream]]
 
@@ -62,12 +68,14 @@ class FinishedSession:
         envelope: its place in the outbox; None when the disk refused it and it is held in memory.
         latency_ms_p50: half of the notifications were in an angle after this many ms; None without any.
         latency_ms_p95: 95 % of them.
+        calibration: what it found, for the next session with the same sensors; None when nothing is worth keeping.
     """
 
     summary: SessionSummary
     envelope: Envelope | None
     latency_ms_p50: float | None
     latency_ms_p95: float | None
+    calibration: KeptCalibration | None
 
 
 class SessionRunner:
@@ -90,7 +98,7 @@ class SessionRunner:
         Args:
             store: for the journal.
             keeper: for the summary.
-            plan: exercise, side, source, sitting.
+            plan: what the session is to be.
             streams: the sensor on each segment; not yet started.
             clock: whose monotonic clock also stamped the sensors' arrivals.
             reconnect: gives a lost sensor's new stream, started; may try as long as it likes, it is cancelled.
@@ -106,7 +114,13 @@ class SessionRunner:
         self._regain_s = regain_s
         rates = {segment: stream.info.rate_hz for segment, stream in streams.items()}
         self._session = Session(
-            exercise=plan.exercise, side=plan.side, rate_hz=min(rates.values()), nominal_rate_hz=rates
+            exercise=plan.exercise,
+            side=plan.side,
+            rate_hz=min(rates.values()),
+            nominal_rate_hz=rates,
+            goal=plan.goal,
+            program=plan.program,
+            stored=plan.stored,
         )
         self._capture = clock.capture()
         self._record_id = new_record_id()
@@ -130,6 +144,21 @@ class SessionRunner:
         if self._stopped_s is None:
             self._stopped_s = self._clock.now_s()
         self._stopping.set()
+
+    def pose(self, seconds: float, flexion_deg: float = 0.0) -> None:
+        """Take note that from now on, for some seconds, the knee is held still at a known flexion.
+
+        The angle's zero is taken from it. May be called again: a later pose counts as well.
+
+        Raises:
+            ValueError: the time is not within 0 to POSE_MAX_S, or no knee bends so far.
+        """
+        if not 0.0 < seconds <= POSE_MAX_S:
+            raise ValueError(f"a pose is held for up to {POSE_MAX_S:.0f} s, not {seconds} s")
+        if not POSE_LEAST_DEG <= flexion_deg <= POSE_MOST_DEG:
+            raise ValueError(f"a pose has a flexion of {POSE_LEAST_DEG:.0f}° to {POSE_MOST_DEG:.0f}°")
+        now_s = self._clock.now_s()
+        self._session.pose(now_s, now_s + seconds, math.radians(flexion_deg))
 
     async def run(self) -> FinishedSession:
         """Run to the end and commit the summary.
@@ -311,10 +340,15 @@ class SessionRunner:
         )
 
     async def _commit(self) -> FinishedSession:
-        summary = self._summary(self._session.result())
+        result = self._session.result()
+        summary = self._summary(result)
         draft = _draft(self._record_id, self._capture, summary)
         envelope = await self._keeper.commit(draft, closes=self._record_id)
-        return FinishedSession(summary, envelope, self.latency.percentile(50), self.latency.percentile(95))
+        taken_at = datetime.fromisoformat(self._capture.captured_at)
+        found = None
+        if result.calibration is not None:
+            found = KeptCalibration(result.calibration, taken_at, self._record_id)
+        return FinishedSession(summary, envelope, self.latency.percentile(50), self.latency.percentile(95), found)
 
 
 def recover(store: KitStore) -> list[Envelope]:

@@ -1,5 +1,6 @@
 """A kit's settings: environment variables ``GONIO_KIT_*``, or what a command is given."""
 
+import math
 import os
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from gonio.errors import UsageError
 from gonio.gateway.uplink import MqttVersion
 from gonio.identity.broker import BrokerAddress
 from gonio.messages import reason_of
+from gonio.signal.goal import Goal
 
 
 def default_data_dir() -> Path:
@@ -33,6 +35,13 @@ class KitSettings(BaseSettings):
     mqtt_version: MqttVersion = Field(default="3.1.1", description="5 only where the broker speaks it")
     exercise: str | None = Field(default=None, description="the exercise; none to recognise it")
     side: Literal["left", "right"] = Field(default="right", description="the leg that wears the sensors")
+    target_flexion_deg: float | None = Field(default=None, gt=0, le=160, description="each to be bent to at least")
+    target_extension_deg: float | None = Field(
+        default=None, ge=-20, lt=90, description="each to be straightened to at most"
+    )
+    target_height_deg: float | None = Field(default=None, gt=0, le=120, description="the leg to be raised by at least")
+    target_hold_s: float | None = Field(default=None, gt=0, le=120, description="each to be held at least, s")
+    keep_calibration: bool = Field(default=True, description="begin with what the last session found, where it fits")
     scan_s: float = Field(default=10.0, gt=0, le=300, description="how long to look for sensors, s")
 
     @classmethod
@@ -46,6 +55,13 @@ class KitSettings(BaseSettings):
             return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
             raise UsageError(f"a setting of the kit (GONIO_KIT_*) is wrong: {reason_of(error)}") from error
+
+    def goal(self) -> Goal | None:
+        """Give what every repetition is to reach; None when nothing is asked."""
+        angles = (self.target_flexion_deg, self.target_extension_deg, self.target_height_deg)
+        flexion, extension, height = (None if angle is None else math.radians(angle) for angle in angles)
+        goal = Goal(flexion=flexion, extension=extension, height=height, hold_s=self.target_hold_s)
+        return None if goal == Goal() else goal
 
     def broker_address(self) -> BrokerAddress:
         """Give the broker to connect to.

@@ -15,10 +15,12 @@ import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 from gonio.errors import UsageError
+from gonio.gateway.calibrations import KeptCalibration, Mounting, calibration_text, read_calibration
 from gonio.gateway.database import DATABASE_NAME, DirectoryLock, faults_named, open_database, open_for_reading
 from gonio.gateway.records import Capture, Draft, OpenSession, OutboxCounts, PairedSensor, RejectedRecord
 from gonio.messages import Ack, AckStatus, Envelope, RepReport
@@ -146,6 +148,37 @@ class KitStore:
         with self._reading() as db:
             rows = db.execute("SELECT segment, address, family, name FROM sensor").fetchall()
         return {row[0]: PairedSensor(*row) for row in rows}
+
+    # --- calibrations ------------------------------------------------------------------------------------------------
+
+    def calibration(self, mounting: Mounting) -> KeptCalibration | None:
+        """Give what is kept for two sensors on a leg; None when nothing is, or what is there cannot be read."""
+        with self._reading() as db:
+            row = db.execute(
+                "SELECT calibration, taken_at, record_id FROM calibration WHERE thigh = ? AND shank = ? AND side = ?",
+                _mounting_key(mounting),
+            ).fetchone()
+        if row is None:
+            return None
+        try:
+            return KeptCalibration(read_calibration(row[0]), datetime.fromisoformat(row[1]), uuid.UUID(row[2]))
+        except ValueError:  # of another version: the next session finds a new one
+            return None
+
+    def keep_calibration(self, mounting: Mounting, kept: KeptCalibration | None) -> None:
+        """Keep a calibration in place of what was kept for these sensors and leg; None forgets it.
+
+        Raises:
+            StoreWriteError: the disk did not take it; what was there stays.
+        """
+        key = _mounting_key(mounting)
+        with self._transaction() as db:
+            db.execute("DELETE FROM calibration WHERE thigh = ? AND shank = ? AND side = ?", key)
+            if kept is not None:
+                text, taken_at = calibration_text(kept.calibration), kept.taken_at.isoformat()
+                db.execute(
+                    "INSERT INTO calibration VALUES (?, ?, ?, ?, ?, ?)", (*key, text, taken_at, str(kept.record_id))
+                )
 
     # --- journal -----------------------------------------------------------------------------------------------------
 
@@ -292,6 +325,10 @@ class KitStore:
                 "USING (record_id) WHERE state = 'rejected' ORDER BY r.sequence"
             ).fetchall()
         return [RejectedRecord(uuid.UUID(row[0]), *row[1:]) for row in rows]
+
+
+def _mounting_key(mounting: Mounting) -> tuple[str, str, str]:
+    return (mounting.thigh.upper(), mounting.shank.upper(), mounting.side)
 
 
 def _insert(db: sqlite3.Connection, kit_id: str, draft: Draft) -> Envelope:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gonio.cli.analysis import analyse, in_streaming_order, report
+from gonio.cli.analysis import Question, analyse, in_streaming_order, report
 from gonio.cli.analyze import analyze
 from gonio.errors import GonioError
 from gonio.recording import Recording, RecordingMeta, read, write
@@ -45,7 +45,7 @@ def recording() -> Recording:
 
 
 def _outcome(recording: Recording, size: int) -> tuple[str, bytes]:
-    analysis = analyse(recording, exercise=None, side=recording.meta.side, size=size)
+    analysis = analyse(recording, Question(exercise=None, side=recording.meta.side), size=size)
     columns = [(one.t_s, one.flexion, one.thigh_inclination, one.ok) for one in analysis.angle]
     return repr(analysis.result), b"".join(np.concatenate(parts).tobytes() for parts in zip(*columns, strict=True))
 
@@ -194,7 +194,8 @@ def test_the_command_prints_its_object_last_and_writes_the_angle(recording: Reco
     ran = CliRunner().invoke(app, [str(tmp_path / "one"), "--json", "--angle", str(tmp_path / "angle.csv")])
     assert ran.exit_code == 0, ran.output
     told = json.loads(ran.stdout.splitlines()[-1])
-    names = "exercise reps rep_count max_flexion_deg extension_deficit_deg calibrated_at_s quality"
+    names = "exercise reps rep_count max_flexion_deg extension_deficit_deg calibrated_at_s quality "
+    names += "sets steps walking_s likeness"
     assert list(told) == names.split()
     assert told["rep_count"] == len(told["reps"])
     assert {"ok_fraction", "zero", "flags", "defects"} <= set(told["quality"])
