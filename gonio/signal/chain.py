@@ -23,7 +23,7 @@ from gonio.signal.exercises import RULES
 from gonio.signal.goal import Goal
 from gonio.signal.knee import KneeFrame, KneeTracker
 from gonio.signal.orient import AttitudeFilter, attitudes
-from gonio.signal.reps import Sample
+from gonio.signal.reps import Moments
 from gonio.signal.stored import StoredCalibration
 
 Output: TypeAlias = KneeAngleChunk | RepEvent
@@ -200,6 +200,7 @@ class KneeChain:
             speed,
             measured.tolist(),
         )
+        self._counting.gait.feed(t, (one.up, two.up), (one.gyr, two.gyr), np.array(shake))
         flexion, thigh, ok, reps = self._track(kept)
         out: list[Output] = [KneeAngleChunk(t, np.array(flexion), np.array(thigh), np.array(ok, dtype=np.bool_))]
         out += reps
@@ -215,21 +216,20 @@ class KneeChain:
     def _track(
         self, kept: _Kept, *, replay: bool = False
     ) -> tuple[list[float], list[float], list[bool], list[RepEvent]]:
-        tracker, counting = self._tracker, self._counting
-        flexion, thigh, ok, reps = [], [], [], []
-        for t, up1, up2, gyr1, gyr2, shake, speed, good in zip(
-            kept.t, kept.up1, kept.up2, kept.gyr1, kept.gyr2, kept.shake, kept.speed, kept.measured, strict=True
-        ):
-            if tracker is None:
-                bend = forward = math.nan
-                sure = False
-            else:
+        tracker, n = self._tracker, len(kept.t)
+        if tracker is None:
+            flexion, thigh, sure = [math.nan] * n, [math.nan] * n, [False] * n
+        else:
+            flexion, thigh, sure = [], [], []
+            known = self._calibration.known
+            for up1, up2, gyr1, gyr2 in zip(kept.up1, kept.up2, kept.gyr1, kept.gyr2, strict=True):
                 bend, forward = tracker.step(up1, up2, gyr1, gyr2)
-                sure = self._calibration.known and tracker.sure
-            flexion.append(bend)
-            thigh.append(forward)
-            ok.append(good and sure)
-            reps += counting.step(Sample(t, bend, forward, up1, up2, shake, speed, good, sure), replay=replay)
+                flexion.append(bend)
+                thigh.append(forward)
+                sure.append(known and tracker.sure)
+        ok = [good and one for good, one in zip(kept.measured, sure, strict=True)]
+        moments = Moments(kept.t, flexion, thigh, kept.up1, kept.up2, kept.shake, kept.speed, kept.measured, sure)
+        reps = self._counting.feed(moments, replay=replay)
         return flexion, thigh, ok, reps
 
     # --- calibration ------------------------------------------------------------------------------------------------
@@ -310,6 +310,8 @@ class KneeChain:
             end_s=self._end,
             curve_step_s=step_s,
             curve=curve,
+            steps=counting.steps,
+            walking_s=counting.walking_s,
             calibration=self._calibration.stored(),
         )
 

@@ -1,79 +1,72 @@
-"""Which signal of which exercise is counted: one counter for a declared exercise, rivals for an undeclared one."""
+"""Which signal of which exercise is counted: one counter for a declared exercise, rivals for an undeclared one.
+
+A declared exercise of the knee is counted by the leg's tilt as long as the angle is not known. Once it is known the
+samples kept meanwhile are counted by it, and of the tilt's repetitions those stand that ended before these samples.
+
+Of an undeclared exercise all signals are counted. A repetition *convinces* when it began from a rest and is no mere
+shuffling. The first signal of the knee with ``_CLEAR`` convincing repetitions is what is done, and from then on its
+repetitions are given as they come; the leg's tilt, which every movement of the knee moves too, has its turn at the end
+only, when it tells of many more repetitions than the knee's angle.
+"""
 
 import math
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gonio.signal.chunks import RepEvent
 from gonio.signal.consts import NO_EXERCISE
 from gonio.signal.exercises import RULES, UNDECLARED, ExerciseRule
+from gonio.signal.gait import Gait
 from gonio.signal.goal import Goal
 from gonio.signal.recognise import guess
-from gonio.signal.reps import RepCounter, Sample
+from gonio.signal.reps import Found, Moments, RepCounter
+from gonio.signal.tilt import Tilt
 
-_FOLLOW_S: Final = 1.5  # time constant with which the tilt's rest follows a leg that lies still
-_QUIET_S: Final = 0.5  # rest before the repetition that an undeclared session is named after
+_QUIET_S: Final = 0.5  # rest before a repetition that convinces
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
-#: A leg that lies still and tilted by more than any raise has changed its posture: that is its rest now (where the knee
-#: may bend, in all but the declared raises of a straight leg, the thigh must be so).
-_MOVED, _MOVED_S, _LYING_RAD_S = math.radians(62.0), 0.4, 0.2
-_PATIENCE_S: Final = 20.0  # as has one that stays away for longer than a hold
-_NEAR: Final = math.radians(4.0)
-MAX_WAITING: Final = 500  # lifts kept until the session shows that they are what was done
-MIN_LIFTS: Final = 2
+_CLEAR: Final = 3
+_MOST: Final = 2000  # repetitions of a rival that are kept
+_MIN_REPS: Final = 2  # of an undeclared exercise that is not clear
 _SPARE_SHARE: Final = 0.5  # of the knee's smallest range is the smallest tilt: a closed knee is shared by two segments
+_MANY: Final = 2.0  # times the knee's repetitions that the tilt must have to be what is done
 
 
-class _Tilt:
-    """How far the leg is tilted from where it rests, whichever way: it needs no axis and no calibration.
+@dataclass(slots=True, eq=False)
+class _Rival:
+    """One counter and what it has found that was not given yet."""
 
-    The larger of the two sensors' angles between "up" now and "up" at rest.
-    """
+    counter: RepCounter
+    found: list[Found] = field(default_factory=list)
+    convincing: int = 0
 
-    def __init__(self, rate_hz: float, *, straight: bool) -> None:
-        self._straight = straight
-        self._share = 1.0 - math.exp(-1.0 / (_FOLLOW_S * rate_hz))
-        self._rest: tuple[list[float], list[float]] | None = None
-        self._since = self._lain = 0
-        self._patience = round(_PATIENCE_S * rate_hz)
-        self._moved = round(_MOVED_S * rate_hz)
+    def keep(self, one: Found) -> None:
+        if len(self.found) < _MOST:
+            self.found.append(one)
+        self.convincing += _convincing(self.counter, one)
 
-    def step(self, up1: list[float], up2: list[float], speed: float) -> float:
-        if self._rest is None:
-            self._rest = (list(up1), list(up2))
-        one, two = (_angle(r, u) for r, u in zip(self._rest, (up1, up2), strict=True))
-        tilt = max(one, two)
-        self._since = 0 if tilt < _NEAR else self._since + 1
-        self._lain = self._lain + 1 if (tilt if self._straight else one) > _MOVED and speed < _LYING_RAD_S else 0
-        if self._since > self._patience or self._lain > self._moved:
-            self._rest = (list(up1), list(up2))
-            self._since = self._lain = 0
-            return 0.0
-        if tilt < _NEAR:
-            for rest, up in zip(self._rest, (up1, up2), strict=True):
-                for k in range(3):
-                    rest[k] += self._share * (up[k] - rest[k])
-        return tilt
+    def worth(self) -> list[Found]:
+        """Give what was found from the first convincing repetition on."""
+        first = next((k for k, one in enumerate(self.found) if _convincing(self.counter, one)), len(self.found))
+        return self.found[first:]
 
 
-def _angle(a: list[float], b: list[float]) -> float:
-    dot = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-    norm = math.sqrt((a[0] ** 2 + a[1] ** 2 + a[2] ** 2) * (b[0] ** 2 + b[1] ** 2 + b[2] ** 2))
-    return math.acos(max(-1.0, min(1.0, dot / norm)))
-
-
-def _convincing(counter: RepCounter) -> bool:
+def _convincing(counter: RepCounter, one: Found) -> bool:
     """Tell whether an undeclared exercise may be named after this repetition: from a rest, and not just shuffling."""
     if counter.rule.moves == "flexes":
-        return counter.last_rom > _WIDE
-    if counter.quiet_s < _QUIET_S:
+        return one.rep.rom > _WIDE
+    if one.quiet_s < _QUIET_S:
         return False
-    return counter.rule.moves == "lifts" or counter.rest_pose[0] > _WIDE
+    return counter.rule.moves == "lifts" or one.rest[0] > _WIDE
 
 
 class Counting:
-    """The counters of a session and what they found."""
+    """The counters of a session and what they found.
+
+    Attributes:
+        gait: what is known of walking; to be fed with every sample before ``feed`` is.
+        found: the repetitions given so far, with what tells which exercise they belong to.
+    """
 
     def __init__(
         self, exercise: str | None, rate_hz: float, *, goal: Goal | None = None, program: tuple[str, ...] = ()
@@ -92,101 +85,140 @@ class Counting:
         if exercise is not None and exercise != NO_EXERCISE and exercise not in RULES:
             raise ValueError(f"there is no exercise {exercise!r}; there are: {', '.join(RULES)}")
         del program
+        self.gait = Gait(rate_hz)
+        self.found: list[Found] = []
         self._declared = exercise
         rules: tuple[ExerciseRule, ...] = UNDECLARED
         if exercise is not None:
             rules = () if exercise == NO_EXERCISE else (RULES[exercise],)
-        self._rate = rate_hz
-        self._rules = rules
-        self._counters = [RepCounter(rule, rate_hz, goal) for rule in rules]
-        self._chosen: RepCounter | None = self._counters[0] if exercise in RULES else None
-        #: While the angle is not known, a declared exercise of the knee is counted by the leg's tilt; that count stands
-        #: only if the angle never becomes known.
-        self._spare: RepCounter | None = None
-        if self._chosen is not None and self._chosen.signal == "knee" and not self._chosen.rule.faint:
-            rule = self._chosen.rule
+        rivals = [_Rival(RepCounter(rule, rate_hz, goal, self.gait.walking)) for rule in rules]
+        self._knee = [one for one in rivals if one.counter.signal == "knee"]
+        self._lift = next((one for one in rivals if one.counter.signal == "thigh"), None)
+        self._chosen: _Rival | None = rivals[0] if exercise in RULES else None
+        straight = self._lift is not None and self._declared is not None
+        if self._lift is None and self._chosen is not None and not self._chosen.counter.rule.faint:
+            rule = self._chosen.counter.rule
             tilted = replace(rule, signal="thigh", moves="lifts", smallest=_SPARE_SHARE * rule.smallest)
-            self._spare = RepCounter(tilted, rate_hz, goal)
-        uses_tilt = self._spare is not None or any(rule.signal == "thigh" for rule in rules)
-        self._tilt = _Tilt(rate_hz, straight=self._chosen is not None and self._spare is None) if uses_tilt else None
-        self._waiting: list[RepEvent] = []
-        self._reps: list[RepEvent] = []
-        self._guesses: list[tuple[str, bool]] = []
+            self._lift = _Rival(RepCounter(tilted, rate_hz, None, self.gait.walking))
+        self._tilt = None if self._lift is None else Tilt(rate_hz, straight=straight)
+        self._known_s: float | None = None  # when the knee's angle begins to be known
 
     @property
     def reps(self) -> tuple[RepEvent, ...]:
-        """The repetitions reported so far."""
-        return tuple(self._reps)
+        """The repetitions given so far."""
+        return tuple(one.rep for one in self.found)
 
-    def step(self, sample: Sample, *, replay: bool = False) -> list[RepEvent]:
-        """Take one sample and give what is complete; in a replay only the knee's counters listen."""
-        tilt = (
-            self._tilt.step(sample.up1, sample.up2, sample.speed) if self._tilt is not None and not replay else math.nan
-        )
-        if self._spare is not None:
-            self._count_spare(self._spare, sample, tilt)
-        found = []
-        for counter in self._counters:
-            if counter.signal == "knee":
-                rep = counter.step(sample, sample.flexion)
-            elif replay:
-                continue
-            else:
-                rep = counter.step(sample, tilt)
-            if rep is not None:
-                found += self._take(counter, rep)
-        return found
+    @property
+    def steps(self) -> int:
+        """Steps of this leg while walking."""
+        return self.gait.steps
 
-    def _count_spare(self, spare: RepCounter, sample: Sample, tilt: float) -> None:
-        if not math.isnan(sample.flexion):  # the angle is known now, and all kept samples are counted by it
-            self._spare = self._tilt = None
-            self._waiting.clear()
-            return
-        rep = spare.step(sample, tilt)
-        if rep is not None:
-            self._waiting = [*self._waiting[1 - MAX_WAITING :], rep]
+    @property
+    def walking_s(self) -> float:
+        """Time spent walking, s."""
+        return self.gait.walking_s
 
-    def _take(self, counter: RepCounter, rep: RepEvent) -> list[RepEvent]:
-        if self._chosen is None:
-            if not _convincing(counter):
-                return []
-            if counter.signal == "thigh":  # only when no knee motion claims the session
-                self._waiting = [*self._waiting[1 - MAX_WAITING :], rep]
-                return []
-            self._chosen = counter
-        if counter is not self._chosen:
+    def feed(self, moments: Moments, *, replay: bool = False) -> list[RepEvent]:
+        """Take consecutive samples and give what is complete; in a replay only the knee's counters listen."""
+        events: list[tuple[int, int, _Rival, Found]] = []
+        if self._lift is not None and self._tilt is not None and not replay:
+            tilt = self._tilt.feed(moments.up1, moments.up2, moments.speed)
+            events += ((k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, tilt))
+        if self._knee and self._is_known(moments):
+            for order, rival in enumerate(self._knee, start=1):
+                events += ((k, order, rival, one) for k, one in rival.counter.feed(moments, moments.flexion))
+        out: list[RepEvent] = []
+        if self._declared is not None and self._known_s is not None and self._knee and self._lift is not None:
+            out += self._give(self._lifts_before())
+        for _, _, rival, one in sorted(events, key=lambda event: event[:2]):
+            if self._chosen is None:
+                rival.keep(one)
+                if rival is not self._lift and rival.convincing >= _CLEAR:
+                    out += self._choose(rival)
+            elif rival is self._chosen:
+                out += self._give([one])
+            elif rival is self._lift:
+                rival.keep(one)
+        return out
+
+    def _is_known(self, moments: Moments) -> bool:
+        """Tell whether the knee's angle has begun to be known."""
+        if self._known_s is None:
+            known = [t for t, flexion in zip(moments.t, moments.flexion, strict=True) if not math.isnan(flexion)]
+            if known:
+                self._known_s = known[0]
+        return self._known_s is not None
+
+    def _give(self, found: list[Found]) -> list[RepEvent]:
+        self.found += found
+        return [one.rep for one in found]
+
+    def _lifts_before(self) -> list[Found]:
+        """End counting by the tilt; give what it counted before the knee's angle began to be known."""
+        lift, self._lift, self._tilt = self._lift, None, None
+        if lift is None or self._known_s is None:
             return []
-        self._reps.append(rep)
-        self._guesses.append(guess(counter.rule, counter.rest_pose, counter.far_pose))
-        return [rep]
+        for one in lift.counter.finish():
+            lift.keep(one)
+        return [one for one in self._worth(lift) if one.rep.end_s <= self._known_s]
+
+    def _worth(self, rival: _Rival) -> list[Found]:
+        """Give what is kept and counts; a declared exercise need not convince."""
+        return rival.worth() if self._declared is None else rival.found
+
+    def _choose(self, rival: _Rival) -> list[RepEvent]:
+        """Settle on what is done: one of the knee's signals."""
+        self._chosen = rival
+        self._knee = [rival]
+        found, rival.found = rival.worth(), []
+        return self._give(self._lifts_before() + found)
 
     def shift(self, by: float) -> None:
         """Take note that the flexion's zero was corrected by an angle in rad."""
-        for counter in self._counters:
-            if counter.signal == "knee":
-                counter.shift(by)
+        for rival in self._knee:
+            rival.counter.shift(by)
 
     def finish(self) -> list[RepEvent]:
-        """End the stream: lifts of the leg count when nothing else did, its tilt when the knee's angle never came."""
-        if self._spare is None:
-            if self._chosen is not None or len(self._waiting) < MIN_LIFTS:
-                return []
-            self._chosen = next(c for c in self._counters if c.signal == "thigh")
-        self._reps, self._waiting = self._waiting, []
-        return list(self._reps)
+        """End the stream: give what was still waiting, and decide what was done where that was not clear."""
+        rivals = [*self._knee, *([] if self._lift is None else [self._lift])]
+        for rival in rivals:
+            rival.found += rival.counter.finish()
+        chosen = self._chosen
+        if chosen is not None:
+            if self._lift is not None and chosen is not self._lift and self._known_s is None:
+                chosen = self._lift  # the angle never was known
+        elif rivals:
+            chosen = self._best(rivals)
+        if chosen is None:
+            return []
+        self._chosen = chosen
+        self._knee, self._lift, self._tilt = [], None, None
+        left, chosen.found = self._worth(chosen), []
+        return self._give(left)
+
+    def _best(self, rivals: list[_Rival]) -> _Rival | None:
+        """Give the rival that an undeclared session is counted by, if any convinces."""
+        knee = max(self._knee, key=lambda one: len(one.worth()))
+        lift = next((one for one in rivals if one.counter.signal == "thigh"), None)
+        best = knee
+        if lift is not None and len(lift.worth()) >= max(_MIN_REPS, _MANY * len(knee.worth())):
+            best = lift
+        return best if best.worth() else None
 
     def exercise(self) -> tuple[str, bool, bool]:
         """Give the exercise's name, whether it was recognised, and whether the recognition is unsure."""
         if self._declared is not None:
             return self._declared, False, False
-        if self._chosen is None or not self._reps:
+        if self._chosen is None or not self.found:
             return NO_EXERCISE, True, False
-        if self._chosen.signal == "thigh":
+        rule = self._chosen.counter.rule
+        if rule.signal == "thigh":
             return "straight-leg-raise", True, True  # which way the leg lies cannot be told without standing
-        names = Counter(name for name, _ in self._guesses)
+        guesses = [guess(rule, one.rest, one.far) for one in self.found]
+        names = Counter(name for name, _ in guesses)
         name, votes = names.most_common(1)[0]
-        sure = sum(clear for guessed, clear in self._guesses if guessed == name)
-        return name, True, 2 * min(votes, sure) <= len(self._guesses)
+        sure = sum(clear for guessed, clear in guesses if guessed == name)
+        return name, True, 2 * min(votes, sure) <= len(guesses)
 
     def flags(self) -> set[str]:
         """Give what limits the trust in the count."""

@@ -1,23 +1,29 @@
 """Counting repetitions: a state machine on one signal, sample by sample.
 
 A repetition is an excursion from a rest and most of the way back. The rest is followed, because people shift; the
-excursion that counts is relative to the patient's own repetitions, so that small ones are not missed, with the
-exercise's smallest as the floor. There is no minimum duration worth the name (a fast repetition is a repetition) and
-no maximum below half a minute (a hold is a hold).
+excursion that counts is relative to the patient's own repetitions (or the therapist's template of one), so that small
+ones are not missed, with the exercise's smallest as the floor. There is no minimum duration worth the name (a fast
+repetition is a repetition) and no maximum below a hold's length.
 
-Walking
-    A step flexes the knee as far as many an exercise does. What tells them apart is the shaking of both sensors above
-    about 3 Hz: foot strikes reach thigh and shank alike (geometric mean of their roots mean square, measured: 0.7 to
-    4 m/s² in treadmill gait, below 0.6 m/s² on average in slow, fast and clumsy exercises of eight recordings). While
-    it is strong, the rest is only followed; an excursion that shook is not counted.
+What is no repetition
+    A *stride* goes round where a repetition comes back the way it went (``gait.roundness``), and it is one of many:
+    what is too short to be told from a stride waits until the leg stops, or until the windows of ``gait`` around it are
+    known. A *landing*, a knock on the sensor or a quick dip before a jump shakes both sensors. Whoever *sits or lies
+    down* ends in another posture than he began in. A *rebound* follows a repetition at once, is much smaller and soon
+    over.
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
 
 from gonio.signal.chunks import RepEvent
 from gonio.signal.exercises import ExerciseRule
+from gonio.signal.gait import SETTLED_S, roundness
 from gonio.signal.goal import Goal
 from gonio.signal.metrics import RepPath, rep_event
 
@@ -32,28 +38,35 @@ _HALF_SHARE, _UNKNOWN_SHARE = 0.5, 0.35
 _REST_SHARE: Final = 0.35
 _MEMORY: Final = 7  # repetitions that the patient's own excursion is the median of
 _SHORTEST_S: Final = 0.45  # between leaving the rest and being back
-#: Longest time away from rest, s: holds are 5 to 10 s; longer is a change of posture. Bounds the samples kept.
-LONGEST_S: Final = 30.0
+#: Longest time away from rest, s: where a hold is part of the exercise (they are 5 to 10 s, and some hold longer), and
+#: where none is; longer is a change of posture, such as a time on a chair. Bounds the samples kept.
+LONGEST_S, _LONGEST_UNHELD_S = 30.0, 15.0
 _LINGER_S: Final = 8.0  # a small offset held this long is the new rest
 _RETURN_S: Final = 1.5  # time given to come from done to back
 _FOLLOW_S: Final = 3.0  # time constant with which the rest follows small offsets
-_WALK_FOLLOW_S: Final = 1.0  # and everything while walking
-#: Shaking (m/s²) from which on the leg walks, and the one that spoils an excursion shorter than a slow step.
-WALK_SHAKE: Final = 0.62
-_BRISK_S, _BRISK_SHAKE = 1.6, 0.5
-#: A single gentle step shakes little, but it ends with the thigh ahead of where it began (share of the flexion).
-_STEP_S, _STEP_SHARE = 1.2, 0.12
+#: Longest duration of what could be a stride, s (slow walking has strides of 2 s), and how round one is at least.
+_STRIDE_S, _ROUND = 2.5, 0.35
+#: Mean shaking, m/s²: from which on a short excursion may be a step and waits to be judged; that spoils an excursion
+#: of less than a second and a half (a dip before a jump has 0.8, a landing 4); and that spoils any.
+_STEP_SHAKE, _BRISK_SHAKE, _SHAKE, _BRISK_S = 0.12, 0.62, 2.0, 1.6
 #: A repetition ends in the posture it began in: both segments are back within 40° (lying down from standing is 90°),
 #: those of a small one in the knee within a share of its range (a foot that is put forward ends where it never was).
 _SAME_POSTURE, _LEAST_POSTURE, _POSTURE_SHARE = math.radians(40.0), math.radians(12.0), 0.5
 #: An excursion that ends further from its beginning than this share of it, but where it had stopped on its way for that
 #: long (s, within a share), began at the stop: a foot is lifted onto the step before it steps up.
 _SHORT_SHARE, _STOP_S, _STOP_SHARE = 0.15, 0.3, 0.1
+#: A rebound starts within this time after a repetition and lasts no longer, s, and is no larger than this share of it.
+_REBOUND_S, _REBOUND_SHARE = 0.8, 0.4
 _QUIET_RAD_S: Final = 0.3  # slower is rest
+_STOPPED_S: Final = 0.8  # a leg at rest for that long is not in the middle of a walk
+_TRIM: Final = 256  # samples at rest that may gather before they are dropped
+
+Vector: TypeAlias = list[float]
 
 
-class Sample(NamedTuple):
-    """One moment as the counters see it.
+@dataclass(slots=True, eq=False)
+class Moments:
+    """Consecutive samples as the counters see them; all lists have the same length.
 
     Attributes:
         t: kit's clock, s.
@@ -67,96 +80,125 @@ class Sample(NamedTuple):
         sure: False where the flexion is not ok; it still tells a repetition, but not how far it went.
     """
 
-    t: float
-    flexion: float
-    thigh: float
-    up1: list[float]
-    up2: list[float]
-    shake: float
-    speed: float
-    measured: bool
-    sure: bool = True
+    t: list[float]
+    flexion: list[float]
+    thigh: list[float]
+    up1: list[Vector]
+    up2: list[Vector]
+    shake: list[float]
+    speed: list[float]
+    measured: list[bool]
+    sure: list[bool]
+
+    def extend(self, more: "Moments") -> None:
+        """Append the samples that follow."""
+        self.t += more.t
+        self.flexion += more.flexion
+        self.thigh += more.thigh
+        self.up1 += more.up1
+        self.up2 += more.up2
+        self.shake += more.shake
+        self.speed += more.speed
+        self.measured += more.measured
+        self.sure += more.sure
+
+    def drop(self, n: int) -> None:
+        """Forget the first n samples."""
+        for column in (self.t, self.flexion, self.thigh, self.shake, self.speed):
+            del column[:n]
+        for vectors in (self.up1, self.up2):
+            del vectors[:n]
+        for told in (self.measured, self.sure):
+            del told[:n]
 
 
 #: Flexion and thigh's inclination at one moment, rad.
 Pose: TypeAlias = tuple[float, float]
 
 
-@dataclass(slots=True)
-class _Excursion:
-    t: list[float] = field(default_factory=list)
-    x: list[float] = field(default_factory=list)
-    flexion: list[float] = field(default_factory=list)
-    thigh: list[float] = field(default_factory=list)
-    speed: list[float] = field(default_factory=list)
-    shake: float = 0.0
-    measured: bool = True
-    first: Sample | None = None
-    last: Sample | None = None
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A repetition and what tells which exercise it belongs to.
 
-    def add(self, sample: Sample, x: float) -> None:
-        self.first = self.first or sample
-        self.last = sample
-        self.t.append(sample.t)
-        self.x.append(x)
-        self.flexion.append(sample.flexion if sample.sure else math.nan)
-        self.thigh.append(sample.thigh)
-        self.speed.append(sample.speed)
-        self.shake += sample.shake
-        self.measured = self.measured and sample.measured
+    Attributes:
+        rep: the repetition.
+        rest: the pose it began in.
+        far: the pose furthest from that.
+        quiet_s: how long the leg had been at rest before it, s.
+    """
 
-    def part(self, begin: int, end: int) -> "_Excursion":
-        """Give a part of the excursion, with the shaking spread evenly; what it ends with is kept for the posture."""
-        return _Excursion(
-            self.t[begin:end],
-            self.x[begin:end],
-            self.flexion[begin:end],
-            self.thigh[begin:end],
-            self.speed[begin:end],
-            self.shake * (end - begin) / len(self.t),
-            self.measured,
-            self.last if begin else self.first,
-            self.last,
-        )
+    rep: RepEvent
+    rest: Pose
+    far: Pose
+    quiet_s: float
 
 
-def _moved(one: Sample, other: Sample, within: float) -> bool:
-    least = math.cos(within)
-    ups = ((one.up1, other.up1), (one.up2, other.up2))
-    return any(a[0] * b[0] + a[1] * b[1] + a[2] * b[2] < least for a, b in ups)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Candidate:
+    path: RepPath
+    rom: float
+    rest: Pose
+    far: Pose
+    quiet_s: float
+    due_s: float  # when it can be judged
 
 
 class RepCounter:
     """Counts the repetitions of one exercise in one signal."""
 
-    def __init__(self, rule: ExerciseRule, rate_hz: float, goal: Goal | None = None) -> None:
+    def __init__(
+        self,
+        rule: ExerciseRule,
+        rate_hz: float,
+        goal: Goal | None = None,
+        walking: Callable[[float, float], bool] = lambda _moment_s, _now_s: False,
+    ) -> None:
         """Begin at rest, wherever the first sample is.
 
         Args:
             rule: what is counted.
             rate_hz: rate of the samples, Hz.
             goal: what every repetition is to reach.
+            walking: tells whether a moment fell into walking by what was known at another, as ``Gait.walking``.
         """
         self.rule = rule
         self._goal = goal or Goal()
+        self._walking = walking
         self.signal = rule.signal
         self._sign = -1.0 if rule.moves == "extends" else 1.0
         self._least = math.radians(rule.smallest)
-        self._rise = self._least
-        self._dt = 1.0 / rate_hz
-        self._base = math.nan
-        self._out = False
-        self._done_at = math.nan
-        self._peak = -math.inf
-        self._low = math.inf
-        self._valley = math.inf
-        self._run = _Excursion()
+        template = self._goal.template
+        self._template = [] if template is None else [template.rom]
         self._roms: list[float] = []
+        self._dt = 1.0 / rate_hz
+        self._follow = min(1.0, self._dt / _FOLLOW_S)
+        self._longest = LONGEST_S if rule.held or not rule.name else _LONGEST_UNHELD_S
+        self._past = Moments([], [], [], [], [], [], [], [], [])
+        self._x: list[float] = []
+        self._base = math.nan
+        self._waiting: deque[_Candidate] = deque()
+        self._last: tuple[float, float] = (-math.inf, 0.0)  # end (s) and range (rad) of the last candidate
         self._quiet = 0
-        self.quiet_s = 0.0
-        self.last_rom = 0.0
-        self.rest_pose: Pose = (math.nan, math.nan)
-        self.far_pose: Pose = (math.nan, math.nan)
+        self._stop = round(_STOPPED_S * rate_hz)
+        self._learn()
+        self._begin(0)
+
+    def _begin(self, start: int) -> None:
+        """Be at rest from a sample on."""
+        self._start = start
+        self._out = False
+        self._calm = 0
+        self._peak = self._valley = self._low = math.nan
+        self._top = self._lowest = start
+        self._done_at = math.nan
+
+    def _learn(self) -> None:
+        usual = self._usual()
+        self._rise = self._least if usual is None else max(self._least, _RISE_SHARE * usual)
+
+    def _usual(self) -> float | None:
+        roms = self._roms or self._template
+        return sorted(roms)[len(roms) // 2] if roms else None
 
     def shift(self, by: float) -> None:
         """Move everything remembered by an angle in rad: the signal's zero was corrected."""
@@ -165,129 +207,186 @@ class RepCounter:
         self._peak += move
         self._low += move
         self._valley += move
-        self._run.x = [x + move for x in self._run.x]
-        self._run.flexion = [f + by for f in self._run.flexion]
+        self._x = [x + move for x in self._x]
+        self._past.flexion = [f + by for f in self._past.flexion]
 
-    def restart(self) -> None:
-        """Forget the excursion under way; the next sample is rest."""
-        self._base = math.nan
-        self._rest(_Excursion())
+    def feed(self, moments: Moments, values: list[float]) -> list[tuple[int, Found]]:
+        """Take consecutive samples and the values, rad, of the signal that is counted (NaN: not known).
 
-    def _rest(self, run: _Excursion) -> None:
-        self._out = False
-        self._done_at = math.nan
-        self._peak, self._low = -math.inf, math.inf
-        self._run = run
+        Returns:
+            What is now a repetition, each with the index of the sample that it became one with.
+        """
+        if not self._out and self._start > _TRIM:
+            self._trim()
+        first = len(self._x)
+        self._past.extend(moments)
+        self._x.extend(values if self._sign > 0 else [-v for v in values])
+        found: list[tuple[int, Found]] = []
+        for i in range(first, len(self._x)):
+            x = self._x[i]
+            if self._out:
+                self._away(i, x)
+            elif x - self._base < _REST_SHARE * self._rise:  # false for NaN
+                away = x - self._base
+                self._base = x if away < 0.0 else self._base + away * self._follow
+                self._start = i
+                if self._past.speed[i] < _QUIET_RAD_S:
+                    self._quiet += 1
+                    self._calm += 1
+                    if self._waiting and self._calm >= self._stop:
+                        found += ((i - first, one) for one in self._judge(self._past.t[i], stopped=True))
+                else:
+                    self._calm = 0
+            else:
+                self._leave(i, x)
+            if self._waiting and self._past.t[i] >= self._waiting[0].due_s:
+                found += ((i - first, one) for one in self._judge(self._past.t[i]))
+        return found
 
-    def step(self, sample: Sample, value: float) -> RepEvent | None:
-        """Take one sample and the value, rad, of the signal that is counted (NaN: not known)."""
-        x = self._sign * value
-        if math.isnan(x):
-            self.restart()
-            return None
-        if math.isnan(self._base):
+    def finish(self) -> list[Found]:
+        """End the stream: judge what is still waiting by what is known."""
+        return self._judge(math.inf)
+
+    def _trim(self) -> None:
+        drop = self._start
+        self._past.drop(drop)
+        del self._x[:drop]
+        self._begin(0)
+
+    # --- the machine ------------------------------------------------------------------------------------------------
+
+    def _leave(self, i: int, x: float) -> None:
+        """Take a sample off the rest that is no excursion yet, or the first one of an excursion."""
+        if math.isnan(x) or math.isnan(self._base):
             self._base = x
-        if not self._out:
-            self._at_rest(sample, x)
-            return None
-        run = self._run
-        run.add(sample, x)
-        self._peak = max(self._peak, x)
+            self._begin(i)
+        elif x - self._base >= self._rise:
+            self._out = True
+            self._peak = self._valley = x
+            self._top = i
+        elif self._past.t[i] - self._past.t[self._start] > _LINGER_S:
+            self._base = x
+            self._start = i
+
+    def _away(self, i: int, x: float) -> None:
+        if x > self._peak:
+            self._peak = self._valley = x
+            self._top = i
+            self._patience(i, x)
+            return
+        if math.isnan(x):
+            self._base = math.nan
+            self._begin(i)
+            return
         rom = self._peak - self._base
         if not math.isnan(self._done_at):
-            return self._returning(sample.t, x, rom)
-        if x <= self._base + _DONE_SHARE * rom:
-            self._done_at, self._low = sample.t, x
-            return self._returning(sample.t, x, rom)
-        self._valley = x if x >= self._peak else min(self._valley, x)
-        drop = self._peak - self._valley
-        if drop >= self._half() and x - self._valley >= 0.5 * drop:
-            return self._again(sample, x)
-        if sample.t - run.t[0] > LONGEST_S:
+            self._returning(i, x, rom)
+        elif x <= self._base + _DONE_SHARE * rom:
+            self._done_at, self._low, self._lowest = self._past.t[i], x, i
+            self._returning(i, x, rom)
+        elif x < self._valley:
+            self._valley, self._lowest = x, i
+        else:
+            drop = self._peak - self._valley
+            if drop >= self._half() and x - self._valley >= 0.5 * drop:
+                self._again(i, x)
+            else:
+                self._patience(i, x)
+
+    def _patience(self, i: int, x: float) -> None:
+        if self._past.t[i] - self._past.t[self._start] > self._longest:
             self._base = x
-            self._rest(_Excursion())
-        return None
+            self._begin(i)
 
     def _half(self) -> float:
         """Give the drop, rad, after which a new rise is a new repetition, though the first rest was not reached."""
         if self._roms:
-            return max(self._rise, _HALF_SHARE * self._usual())
+            return max(self._rise, _HALF_SHARE * (self._usual() or 0.0))
         return max(self._least, _UNKNOWN_SHARE * (self._peak - self._base))
 
-    def _usual(self) -> float:
-        return sorted(self._roms)[len(self._roms) // 2]
+    def _again(self, i: int, x: float) -> None:
+        """Close what went up and came down to a rest above the one it began at, and begin anew from there."""
+        lowest, valley = self._lowest, self._valley
+        self._close(self._start, lowest + 1, valley, valley, i)
+        self._base = valley
+        self._begin(lowest)
+        self._out, self._peak, self._valley, self._top = True, x, x, i
 
-    def _again(self, sample: Sample, x: float) -> RepEvent | None:
-        """Count what went up and came down to a rest above the one it began at, and begin anew from there."""
-        run, peak = self._run, self._peak
-        lowest = min(range(run.x.index(peak), len(run.x)), key=run.x.__getitem__)
-        self._base = self._valley
-        self._rest(_Excursion())
-        self._run.add(sample, x)
-        self._out, self._peak, self._valley = True, x, x
-        return self._judge(run.part(0, lowest + 1), self._base, self._base, peak)
-
-    def _at_rest(self, sample: Sample, x: float) -> None:
-        away = x - self._base
-        if sample.shake > WALK_SHAKE:
-            self._base += away * min(1.0, self._dt / _WALK_FOLLOW_S)
-            self._run = _Excursion()
-            self._quiet = 0
-        elif away < _REST_SHARE * self._rise:
-            self._base = x if away < 0 else self._base + away * min(1.0, self._dt / _FOLLOW_S)
-            self._run = _Excursion()
-            self._quiet += sample.speed < _QUIET_RAD_S
-        elif self._run.t and sample.t - self._run.t[0] > _LINGER_S:
-            self._base = x
-            self._run = _Excursion()
-        self._run.add(sample, x)
-        if x - self._base >= self._rise:
-            self._out = True
-            self._peak = self._valley = x
-
-    def _returning(self, t: float, x: float, rom: float) -> RepEvent | None:
-        self._low = min(self._low, x)
+    def _returning(self, i: int, x: float, rom: float) -> None:
+        if x < self._low:
+            self._low, self._lowest = x, i
         back = x <= self._base + _BACK_SHARE * rom
         turned = x > self._low + 0.05 * rom
-        if not (back or turned or t - self._done_at > _RETURN_S):
-            return None
-        run, peak = self._run, self._peak
-        run, base = self._from_stop(run, peak)
-        low = self._base = self._low
-        self.quiet_s, self._quiet = self._quiet * self._dt, 0
-        self._rest(_Excursion())
-        return self._judge(run, base, low, peak)
+        if not (back or turned or self._past.t[i] - self._done_at > _RETURN_S):
+            return
+        start, base = self._from_stop(rom)
+        self._close(start, i + 1, base, self._low, i)
+        self._base = self._low
+        self._begin(i)
 
-    def _from_stop(self, run: _Excursion, peak: float) -> tuple[_Excursion, float]:
-        """Give the excursion and its base, rad; both from a stop on its way on when it came back to that only."""
-        rom = peak - self._base
+    def _from_stop(self, rom: float) -> tuple[int, float]:
+        """Give beginning and base, rad; both of a stop on the way out when it came back to that only."""
         if self.signal != "knee" or self._low - self._base <= _SHORT_SHARE * rom:
-            return run, self._base
-        top = run.x.index(peak)
-        calm = [k for k in range(top) if run.speed[k] < _QUIET_RAD_S and abs(run.x[k] - self._low) < _STOP_SHARE * rom]
+            return self._start, self._base
+        xs, speed = self._x, self._past.speed
+        near = range(self._start, self._top)
+        calm = [k for k in near if speed[k] < _QUIET_RAD_S and abs(xs[k] - self._low) < _STOP_SHARE * rom]
         if len(calm) * self._dt < _STOP_S:
-            return run, self._base
-        return run.part(calm[-1], len(run.t)), run.x[calm[-1]]
+            return self._start, self._base
+        return calm[-1], xs[calm[-1]]
 
-    def _judge(self, run: _Excursion, base: float, low: float, peak: float) -> RepEvent | None:
-        rom = peak - base
-        duration = run.t[-1] - run.t[0]
-        shake = run.shake / len(run.t)
-        if duration < _SHORTEST_S or shake > WALK_SHAKE or (duration < _BRISK_S and shake > _BRISK_SHAKE):
-            return None
+    # --- what is a repetition ---------------------------------------------------------------------------------------
+
+    def _close(self, start: int, end: int, base: float, low: float, now: int) -> None:
+        """Take an excursion for a candidate, unless it is none at first sight."""
+        past = self._past
+        rom = self._peak - base
+        quiet_s, self._quiet = self._quiet * self._dt, 0
+        t = past.t[start:end]
+        duration = t[-1] - t[0]
+        shake = sum(past.shake[start:end]) / len(t)
+        brisk = duration < _BRISK_S
+        if duration < _SHORTEST_S or shake > (_BRISK_SHAKE if brisk else _SHAKE):
+            return
         within = _SAME_POSTURE
         if self.signal == "knee":
             within = min(within, max(_LEAST_POSTURE, _POSTURE_SHARE * rom))
-        if run.first is None or run.last is None or _moved(run.first, run.last, within):
-            return None
-        stepped = run.thigh[-1] - run.thigh[0]
-        if self.signal == "knee" and duration < _STEP_S and stepped > _STEP_SHARE * rom:
-            return None
-        usual = self._usual() if self._roms else None
-        self.last_rom = rom
-        self._roms = [*self._roms[1 - _MEMORY :], rom]
-        self._rise = max(self._least, _RISE_SHARE * self._usual())
-        top = run.x.index(peak)
-        self.rest_pose, self.far_pose = (run.flexion[0], run.thigh[0]), (run.flexion[top], run.thigh[top])
-        path = RepPath(run.t, run.x, run.flexion, base, low, self.signal, run.measured)
-        return rep_event(path, self.rule, self._goal, usual)
+        if _turned(past.up1[start], past.up1[end - 1]) > within or _turned(past.up2[start], past.up2[end - 1]) > within:
+            return
+        last_end, last_rom = self._last
+        if t[0] - last_end < _REBOUND_S and duration < _REBOUND_S and rom < _REBOUND_SHARE * last_rom:
+            return
+        stride = duration < _STRIDE_S
+        if stride and self.signal == "knee" and _round(past.up1[start:end], past.up2[start:end]) > _ROUND:
+            return
+        self._last = (t[-1], rom)
+        both = zip(past.flexion[start:end], past.sure[start:end], strict=True)
+        flexion = [angle if sure else math.nan for angle, sure in both]
+        path = RepPath(t, self._x[start:end], flexion, base, low, self.signal, all(past.measured[start:end]))
+        top = max(start, min(end - 1, self._top))
+        rest, far = ((past.flexion[k] if past.sure[k] else math.nan, past.thigh[k]) for k in (start, top))
+        due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if stride and shake > _STEP_SHAKE else past.t[now]
+        self._waiting.append(_Candidate(path, rom, rest, far, quiet_s, due_s))
+
+    def _judge(self, now_s: float, *, stopped: bool = False) -> list[Found]:
+        """Give the candidates that are due (all, when the leg has stopped) and were no walking."""
+        found = []
+        while self._waiting and (stopped or self._waiting[0].due_s <= now_s):
+            one = self._waiting.popleft()
+            t = one.path.t_s
+            if t[-1] - t[0] < _STRIDE_S and self._walking(0.5 * (t[0] + t[-1]), now_s):
+                continue
+            usual = self._usual() if self._roms else None
+            self._roms = [*self._roms[1 - _MEMORY :], one.rom]
+            self._learn()
+            found.append(Found(rep_event(one.path, self.rule, self._goal, usual), one.rest, one.far, one.quiet_s))
+        return found
+
+
+def _turned(one: Vector, other: Vector) -> float:
+    dot = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+    return math.acos(max(-1.0, min(1.0, dot)))
+
+
+def _round(up1: list[Vector], up2: list[Vector]) -> float:
+    return roundness(np.array(up1), np.array(up2))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gonio.signal.chunks import RepEvent
 from gonio.signal.consts import EXERCISES, FloatArray
 from gonio.signal.exercises import RULES
-from gonio.signal.reps import LONGEST_S, RepCounter, Sample
+from gonio.signal.reps import LONGEST_S, Moments, RepCounter
 
 RATE_HZ = 50.0
 UPRIGHT = [0.0, 0.0, 1.0]
@@ -30,14 +30,17 @@ def count(
     degrees: FloatArray, exercise: str, *, shake: float = 0.05, gap: tuple[float, float] | None = None
 ) -> list[RepEvent]:
     counter = RepCounter(RULES[exercise], RATE_HZ)
-    found = []
-    for k, angle in enumerate(np.radians(degrees).tolist()):
-        t = k / RATE_HZ
-        measured = gap is None or not gap[0] <= t < gap[1]
-        rep = counter.step(Sample(t, angle, 0.0, UPRIGHT, UPRIGHT, shake, 0.1, measured), angle)
-        if rep is not None:
-            found.append(rep)
-    return found
+    moments = upright(np.radians(degrees).tolist(), shake=shake)
+    if gap is not None:
+        moments.measured = [not gap[0] <= t < gap[1] for t in moments.t]
+    found = [one.rep for _, one in counter.feed(moments, moments.flexion)]
+    return found + [one.rep for one in counter.finish()]
+
+
+def upright(flexion: list[float], *, shake: float = 0.05, begin: int = 0) -> Moments:
+    n = len(flexion)
+    t = [(begin + k) / RATE_HZ for k in range(n)]
+    return Moments(t, flexion, [0.0] * n, [UPRIGHT] * n, [UPRIGHT] * n, [shake] * n, [0.1] * n, [True] * n, [True] * n)
 
 
 def series(reps: int, low: float, high: float, *, move_s: float = 1.0, hold_s: float = 0.5) -> FloatArray:
@@ -108,14 +111,10 @@ def test_a_repetition_over_a_gap_is_not_measured() -> None:
 
 def test_a_corrected_zero_does_not_disturb_the_count() -> None:
     counter = RepCounter(RULES["heel-slide"], RATE_HZ)
-    found = []
-    offset = 0.0
-    for k, angle in enumerate(np.radians(series(4, 5.0, 80.0)).tolist()):
-        if k == round(4.6 * RATE_HZ):
-            offset = 0.1
-            counter.shift(offset)
-        sample = Sample(k / RATE_HZ, angle + offset, 0.0, UPRIGHT, UPRIGHT, 0.05, 0.1, True)
-        rep = counter.step(sample, angle + offset)
-        if rep is not None:
-            found.append(rep)
-    assert [round(math.degrees(rep.rom)) for rep in found] == [75, 75, 75, 75]
+    angles = np.radians(series(4, 5.0, 80.0))
+    cut = round(4.6 * RATE_HZ)
+    first, second = angles[:cut].tolist(), (angles[cut:] + 0.1).tolist()
+    found = counter.feed(upright(first), first)
+    counter.shift(0.1)
+    found += counter.feed(upright(second, begin=cut), second)
+    assert [round(math.degrees(one.rep.rom)) for _, one in found] == [75, 75, 75, 75]
