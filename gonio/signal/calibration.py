@@ -2,24 +2,43 @@
 
 Nothing is said before all four are known and a second fit from more motion agrees with the first; whenever a later fit
 disagrees, it is not known again. Blocks are cut by sample index, never by chunk.
+
+What an earlier session found, and what this one had found before the sensors stopped fitting it (``watch``), is a
+candidate: learning begins afresh beside it, and it is taken up as soon as motion agrees with it (``agree``).
 """
 
 import math
 from dataclasses import dataclass
 from typing import Final
 
+from gonio.signal.agree import (
+    Candidate,
+    axes_apart,
+    carried,
+    flexions,
+    judge,
+    other_leg,
+    plausible,
+    proposed,
+    with_kept_zero,
+)
 from gonio.signal.axis import Axes, BlockSums, block_sums, fit_axes
 from gonio.signal.consts import FloatArray
 from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame
+from gonio.signal.placement import Placement
+from gonio.signal.pose import Poses
 from gonio.signal.sign import sign_vote
 from gonio.signal.stored import StoredCalibration
+from gonio.signal.watch import Watch
 from gonio.signal.zero import Postures, Zeroed
 
 _ACTIVE: Final = 0.03  # (rad/s)² of mean squared turning that makes a block worth fitting
 _MAX_BLOCKS: Final = 32  # blocks of sums kept for the fit
 #: What an axis must show before anything is shown to a person.
 _MIN_HINGE, _MIN_ROTATION, _MIN_SIGN, _MIN_SIGN_A_BLOCK, _MIN_SENSE = 0.75, 0.04, 1.0, 0.12, 1.0
+#: Blocks of motion that a frame must have lasted for what disagrees with it to be a moved sensor, not a poor first fit.
+_LASTING: Final = 4
 #: Flexion by which two fits of the axis, the later one from more motion, may differ for the angle to be known, rad.
 _AGREE: Final = math.radians(7.0)
 _MORE: Final = 1.15  # times as many postures are worth another look for the zero
@@ -50,7 +69,9 @@ class Calibration:
     Attributes:
         postures: the history of postures that sense and zero rest on; fed sample by sample.
         zeroed: the frame in use with its grounds; None before there is one.
-        known: whether the frame may be trusted now.
+        known: whether the frame may be trusted as far as the blocks up to the last tell.
+        watch: the look at the frame in use between the blocks; fed sample by sample once the frame is known.
+        lost: whether the block closed last ended what was known.
     """
 
     def __init__(self, rate_hz: float, rule: ExerciseRule | None, stored: StoredCalibration | None = None) -> None:
@@ -63,10 +84,24 @@ class Calibration:
         """
         self._rate = rate_hz
         self._rule = rule
-        self._stored = stored
-        self.postures = Postures(rate_hz)
+        self._candidate = None if stored is None else proposed(stored)
+        self._from_stored = stored is not None
+        self._placement = Placement(rule)
+        self._poses = Poses()
+        self._flags: set[str] = set()
+        self._past: Zeroed | None = None
+        self._established = False
+        self.watch = Watch(rate_hz)
+        self.lost = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing of how the sensors sit."""
+        self.postures = Postures(self._rate)
         self.zeroed: Zeroed | None = None
         self.known = False
+        self._kept: Candidate | None = None
+        self._lasted = 0
         self._sums: list[BlockSums] = []
         self._seen_blocks = 0
         self._next_fit = 1
@@ -75,23 +110,99 @@ class Calibration:
         self._before: KneeFrame | None = None
         self._grounded = 0
 
+    @property
+    def shown(self) -> bool:
+        """Whether the angle may be shown, but for the doubts since the last block (``watch``)."""
+        return self.known and not self._placement.exchanged
+
+    @property
+    def source(self) -> str:
+        """Where the zero in use comes from, or, in doubt, the last one; "none" before there is one."""
+        zeroed = self.zeroed or self._past
+        return "none" if zeroed is None else zeroed.source
+
     def pose(self, start_s: float, end_s: float, flexion: float) -> None:
         """Take note that from one moment to another (kit's clock, s) the knee is held at a known flexion, rad."""
-        raise NotImplementedError
+        self._poses.tell(start_s, end_s, flexion)
 
     def close(self, block: Block) -> KneeFrame | None:
         """Learn from a full block; give the frame to go on with, None where nothing new was found."""
+        posed = self._poses.take(block.t_s, block.quat, block.gyr, measured=block.measured)
+        self.lost = self.known and self.watch.doubt
+        if self.lost:
+            self._doubt()
+            return None
         if block.measured:
             sums = block_sums(block.quat, block.acc, block.gyr, self._rate)
             if sums.energy > _ACTIVE:
+                self._lasted += self.known
+                self._placement.take(block.gyr)
                 self._learn(sums)
-        if self.known and self._fits == self._fits_seen and len(self.postures) < _MORE * self._grounded:
+        if self.known and not posed and self._fits == self._fits_seen and len(self.postures) < _MORE * self._grounded:
             return None  # nothing much has been seen since
         self._grounded = len(self.postures)
+        was_known = self.known
         frame = self._ground()
         if frame is not None:
+            if posed:
+                self._before = frame
             self._compare(frame)
+        if self._candidate is not None:
+            frame = self._confirm(self._candidate, frame)
+        if self._axes is not None:
+            self._placement.look(self._axes, self.postures)
+        if frame is not None:
+            self.watch.hold(frame, anew=not was_known)
         return frame
+
+    def _doubt(self) -> None:
+        """Treat what was known as a candidate, and begin anew."""
+        if self.zeroed is not None:
+            self._past = self.zeroed
+            origin = self._kept.origin if self._kept is not None and self.zeroed.source == "stored" else None
+            self._candidate = Candidate(self.zeroed.frame, self.zeroed.source, origin or self.zeroed.source)
+            self._from_stored = False
+            self._established = self._lasted >= _LASTING
+        self._poses.held = None
+        self._begin()
+
+    def _confirm(self, candidate: Candidate, frame: KneeFrame | None) -> KneeFrame | None:
+        """Hold the candidate against the motion since; give the frame to go on with."""
+        if frame is not None and self.known:  # motion has shown by itself how the sensors sit
+            self._candidate = None
+            if axes_apart(candidate.frame, frame):
+                self._drop(candidate, self.zeroed)
+            return frame
+        verdict, axes = judge(candidate.frame, self._sums, self.postures, self._rule)
+        if axes is None:
+            if verdict == "contradicts":
+                self._drop(candidate)
+            return frame
+        own = self.postures.zero(axes, self._rule, None)
+        kept = carried(candidate.frame, axes.thigh, axes.shank, self.postures)
+        stood, likely = own is not None and own.source != "range", plausible(self.postures, kept)
+        if own is not None and own.sense >= _MIN_SENSE and float(own.frame.thigh @ candidate.frame.thigh) < 0:
+            if stood or not likely:
+                self._drop(candidate, own)
+                return frame
+        elif not (stood or likely):
+            return frame
+        self._candidate, self._kept, self._axes = None, candidate, axes
+        self._fits = self._fits_seen = self._fits + 1
+        self.zeroed = Zeroed(kept, candidate.source, _MIN_SENSE, 0.0)
+        self._before = self._ground() or kept
+        self.known = True
+        return self._before
+
+    def _drop(self, candidate: Candidate, own: Zeroed | None = None) -> None:
+        """Go on without the candidate; ``own``: what motion says by itself."""
+        self._candidate = None
+        if self._from_stored:
+            self._flags.add("stored-calibration-dropped")
+            if own is not None and other_leg(candidate.frame, own):
+                self._flags.add("other-leg")
+        elif self._established:
+            self._flags.add("sensor-moved")
 
     def _learn(self, sums: BlockSums) -> None:
         """Take a block of motion into the fit.
@@ -130,30 +241,40 @@ class Calibration:
             return None
         held = self.zeroed.frame if self.zeroed is not None else None
         zeroed = self.postures.zero(self._axes, self._rule, held)
-        if zeroed is None or zeroed.sense < _MIN_SENSE:
+        if zeroed is None:
+            return None
+        if self._kept is not None:
+            zeroed = with_kept_zero(zeroed, self._kept, self.postures)
+        zeroed = self._poses.correct(zeroed, flexions(self.postures, zeroed.frame))
+        if zeroed.sense < _MIN_SENSE:
             return None
         self.zeroed = zeroed
         return zeroed.frame
 
     def flags(self, *, begun: bool) -> set[str]:
         """Name what limits the trust in the angle; ``begun``: an angle has been given at all."""
-        flags = set()
+        flags = self._flags | self._poses.flags
+        if self._placement.exchanged:
+            flags.add("sensors-exchanged")
         if not begun:
             flags.add("not-calibrated")
             if self._axes is None and self._seen_blocks:
                 flags.add("sign-uncertain")
-        elif self.zeroed is not None and self.zeroed.source not in ("standing", "pose"):
+        elif self.source == "stored":
+            flags.add("no-standing")
+        elif self.source not in ("standing", "pose"):
             flags |= {"no-standing", "zero-assumed"}
         return flags
 
     def stored(self) -> StoredCalibration | None:
         """Give what the next session may begin with; None while nothing is known."""
-        if not self.known or self.zeroed is None:
+        if not self.shown or self.watch.doubt or self.zeroed is None:
             return None
         frame = self.zeroed.frame
         x, y, z = frame.thigh.tolist()
         u, v, w = frame.shank.tolist()
-        return StoredCalibration((x, y, z), (u, v, w), frame.straight, frame.upright, self.zeroed.source)
+        source = self._kept.origin if self._kept is not None and self.zeroed.source == "stored" else self.zeroed.source
+        return StoredCalibration((x, y, z), (u, v, w), frame.straight, frame.upright, source)
 
 
 def _trusted(axes: Axes, sign: float) -> bool:

@@ -1,0 +1,164 @@
+"""Whether motion agrees with axes and zero that were found before: in an earlier session, or before a doubt.
+
+Agreement asks for less motion than finding out does, for a wrong candidate has to pass in every respect: the axis's
+elevation is the same from both sensors in all postures; the knee turns about the axis as well as about any that
+motion would choose; the relative sign has the acceleration, the exercise or anatomy on its side; flexion stays within
+what knees do; and where flexion's sense shows, it is the same. One clear contradiction is enough to drop it.
+
+What cannot be known
+    A sensor turned about the knee's axis shifts the zero only. Standing or a pose of this session overrules the
+    candidate's zero; without them a zero that nothing contradicts is kept, and named as what it is ("stored").
+    That the sensors sit on the other leg shows only when they sit on the leg's outer sides in both sessions, with the
+    same end up: then "up" in standing is as it was and flexion's sense is reversed. The same is seen when both are
+    moved to the inner side of the same leg, so the flag means one or the other. Sensors on the front of the leg sit on
+    both legs alike, and nothing in their signals tells left from right.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+
+from gonio.signal.axis import Axes, BlockSums, fit_axes, hold_axes
+from gonio.signal.consts import FloatArray
+from gonio.signal.exercises import ExerciseRule
+from gonio.signal.knee import KneeFrame, inclination, plane, wrap
+from gonio.signal.sign import sign_vote
+from gonio.signal.stored import StoredCalibration
+from gonio.signal.zero import Postures, Zeroed
+
+Verdict = Literal["agrees", "open", "contradicts"]
+
+_FEW_BINS: Final = 10  # 2 s of postures
+#: Difference of the axis's two elevations (sines; see ``watch``): nearly all postures stay below the first when it
+#: agrees (largest of a leg 0.09 over a second), most are above the second when it does not.
+_NEAR, _APART = 0.13, 0.2
+#: Share of the knee's rotation about the axis: least, what it may stay behind a fresh fit's, and what contradicts.
+_MIN_HINGE, _HINGE_LESS, _HINGE_FAR_LESS = 0.7, 0.06, 0.15
+_MIN_FRESH_HINGE: Final = 0.75
+_TURNS: Final = 0.04  # mean squared rotation from which the knee turns at all, (rad/s)²
+_SIGN, _SIGN_AGAINST = 0.6, -1.5
+#: Flexion of knees, rad, with errors of zero and attitude on top.
+_STRAIGHTEST, _DEEPEST = math.radians(-15.0), math.radians(155.0)
+#: Axes further apart than that are other axes, rad: fits from different exercises differ by up to half of it.
+OTHER_AXES: Final = math.radians(25.0)
+_STEEP: Final = math.cos(math.radians(35.0))  # axis more upright than that: its inclinations tell nothing
+_SAME_UP: Final = math.cos(math.radians(25.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """What was known before, to be confirmed.
+
+    Attributes:
+        frame: axes and zeros.
+        source: where its zero came from, as a result names it.
+        origin: where it came from first: "standing", "pose" or "range".
+    """
+
+    frame: KneeFrame
+    source: str
+    origin: str
+
+
+def proposed(stored: StoredCalibration) -> Candidate:
+    """Make a candidate of a stored calibration; a zero that was only assumed then is no better than one of today."""
+    thigh, shank = (np.asarray(axis) / math.hypot(*axis) for axis in (stored.thigh, stored.shank))
+    frame = KneeFrame(thigh, shank, stored.straight, stored.upright)
+    return Candidate(frame, "range" if stored.zero == "range" else "stored", stored.zero)
+
+
+def judge(
+    candidate: KneeFrame, sums: Sequence[BlockSums], postures: Postures, rule: ExerciseRule | None
+) -> tuple[Verdict, Axes | None]:
+    """Hold a candidate against motion; with "agrees" comes its axis as this motion shows it.
+
+    Args:
+        candidate: the frame.
+        sums: blocks of motion since.
+        postures: postures since.
+        rule: the declared exercise.
+    """
+    up1, up2, _ = postures.seen()
+    if not sums or len(up1) < _FEW_BINS:
+        return "open", None
+    held, turned, vote = hold_axes(sums, candidate.thigh, candidate.shank)
+    best = max(fit_axes(sums)[:2], key=lambda axes: axes.hinge)
+    sign = sign_vote(held, turned, vote, postures, rule)
+    apart = np.abs(up1 @ candidate.thigh - up2 @ candidate.shank)
+    turns = best.rotation >= _TURNS
+    if turns and best.hinge >= _MIN_FRESH_HINGE and held.hinge < best.hinge - _HINGE_FAR_LESS:
+        return "contradicts", None
+    if float(np.median(apart)) > _APART or sign <= _SIGN_AGAINST:
+        return "contradicts", None
+    fits = held.hinge >= max(_MIN_HINGE, best.hinge - _HINGE_LESS) if turns else held.rotation < _TURNS
+    if not fits or sign < _SIGN or float(np.percentile(apart, 95.0)) > _NEAR:
+        return "open", None
+    return "agrees", held
+
+
+def flexions(postures: Postures, frame: KneeFrame) -> FloatArray:
+    """Give the flexion (n,) in rad of the postures seen, where the axis is not steep."""
+    up1, up2, _ = postures.seen()
+    steep = np.maximum(np.abs(up1 @ frame.thigh), np.abs(up2 @ frame.shank))
+    bend = inclination(up2, frame.shank) - inclination(up1, frame.thigh) - frame.straight
+    return np.asarray(wrap(bend)[steep < _STEEP])
+
+
+def plausible(postures: Postures, frame: KneeFrame) -> bool:
+    """Tell whether all flexion seen is a knee's."""
+    bends = flexions(postures, frame)
+    if len(bends) == 0:
+        return True
+    low, high = (float(v) for v in np.percentile(bends, (2.0, 98.0)))
+    return low > _STRAIGHTEST and high < _DEEPEST
+
+
+def carried(frame: KneeFrame, thigh: FloatArray, shank: FloatArray, postures: Postures) -> KneeFrame:
+    """Give the frame with slightly other axes and the same zeros, over the postures seen."""
+    up1, up2, _ = postures.seen()
+    one = inclination(up1, thigh) - inclination(up1, frame.thigh)
+    two = inclination(up2, shank) - inclination(up2, frame.shank)
+    return KneeFrame(thigh, shank, frame.straight + _mean(two - one), frame.upright + _mean(one))
+
+
+def with_kept_zero(own: Zeroed, kept: Candidate, postures: Postures) -> Zeroed:
+    """Choose between the zero of the postures since and the candidate's; standing goes first."""
+    if own.source != "range":
+        return own
+    frame = carried(kept.frame, own.frame.thigh, own.frame.shank, postures)
+    further = float(wrap(np.array([frame.straight - own.frame.straight]))[0])
+    if (kept.origin == "range" and further > 0) or not plausible(postures, frame):
+        return own
+    return replace(own, frame=frame, source=kept.source)
+
+
+def axes_apart(one: KneeFrame, other: KneeFrame) -> bool:
+    """Tell whether two frames have other axes, or the same ones the other way round."""
+    cosines = (float(one.thigh @ other.thigh), float(one.shank @ other.shank))
+    return min(cosines) < math.cos(OTHER_AXES)
+
+
+def other_leg(before: KneeFrame, now: Zeroed) -> bool:
+    """Tell whether a frame with standing is what an earlier one looks like on the other leg (see the module's head)."""
+    frame = now.frame
+    if now.source != "standing" or math.isnan(before.upright) or math.isnan(frame.upright):
+        return False
+    reversed_axes = max(float(before.thigh @ frame.thigh), float(before.shank @ frame.shank)) < -math.cos(OTHER_AXES)
+    same_up = all(float(a @ b) > _SAME_UP for a, b in zip(_standing(before), _standing(frame), strict=True))
+    return reversed_axes and same_up
+
+
+def _standing(frame: KneeFrame) -> tuple[FloatArray, FloatArray]:
+    """Give "up" in standing, in both sensors' frames."""
+    ups = []
+    for axis, angle in ((frame.thigh, frame.upright), (frame.shank, frame.upright + frame.straight)):
+        first, second = plane(axis)
+        ups.append(math.cos(angle) * first + math.sin(angle) * second)
+    return ups[0], ups[1]
+
+
+def _mean(angles: FloatArray) -> float:
+    return math.atan2(float(np.mean(np.sin(angles))), float(np.mean(np.cos(angles))))
