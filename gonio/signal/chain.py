@@ -221,12 +221,13 @@ class KneeChain:
             flexion, thigh, sure = [math.nan] * n, [math.nan] * n, [False] * n
         else:
             flexion, thigh, sure = [], [], []
-            known = self._calibration.known
-            for up1, up2, gyr1, gyr2 in zip(kept.up1, kept.up2, kept.gyr1, kept.gyr2, strict=True):
+            shown, watch = self._calibration.shown, self._calibration.watch
+            fits = [True] * n if replay else watch.feed(kept.up1, kept.up2, kept.gyr1, kept.gyr2)
+            for up1, up2, gyr1, gyr2, fit in zip(kept.up1, kept.up2, kept.gyr1, kept.gyr2, fits, strict=True):
                 bend, forward = tracker.step(up1, up2, gyr1, gyr2)
                 flexion.append(bend)
                 thigh.append(forward)
-                sure.append(known and tracker.sure)
+                sure.append(fit and shown and tracker.sure)
         ok = [good and one for good, one in zip(kept.measured, sure, strict=True)]
         moments = Moments(kept.t, flexion, thigh, kept.up1, kept.up2, kept.shake, kept.speed, kept.measured, sure)
         reps = self._counting.feed(moments, replay=replay)
@@ -259,6 +260,8 @@ class KneeChain:
         frame = self._calibration.close(
             Block(t, (quat[0], quat[1]), (acc[0], acc[1]), (gyr[0], gyr[1]), bool(measured.all()))
         )
+        if self._calibration.lost:  # as at the beginning: what comes now is kept until it is known again
+            self._tracker = None
         if frame is None:
             return []
         if self._tracker is None:
@@ -269,7 +272,7 @@ class KneeChain:
 
     def _begin(self, frame: KneeFrame, now: float) -> list[Output]:
         self._tracker = KneeTracker(frame, self._rate)
-        self._calibrated_at = now
+        self._calibrated_at = now if self._calibrated_at is None else self._calibrated_at
         reps: list[Output] = []
         for kept in self._kept:
             reps += self._track(kept, replay=True)[3]
@@ -289,8 +292,8 @@ class KneeChain:
         else:
             most, least = self._curve.extremes()
         exercise, recognised, unsure = counting.exercise()
-        zeroed = self._calibration.zeroed
-        flags = counting.flags() | self._calibration.flags(begun=self._tracker is not None)
+        begun = self._calibrated_at is not None
+        flags = counting.flags() | self._calibration.flags(begun=begun)
         if unsure:
             flags.add("exercise-uncertain")
         if self._gap:
@@ -300,7 +303,7 @@ class KneeChain:
             recognised=recognised,
             reps=reps,
             calibrated_at_s=self._calibrated_at,
-            zero=zeroed.source if self._tracker is not None and zeroed is not None else "none",
+            zero=self._calibration.source if begun else "none",
             max_flexion=most,
             min_flexion=least,
             ok_fraction=self._ok / self._samples if self._samples else 0.0,
