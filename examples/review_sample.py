@@ -6,11 +6,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from statistics import fmean, pstdev
+from typing import Any, Literal
 from uuid import UUID
 
 from gonio.cloud_sink.model import PatientRow, SessionRow
-from gonio.messages import AngleCurve, RepReport, SensorReport, SessionSummary
+from gonio.messages import AngleCurve, GoalReport, RepReport, SensorReport, SessionSummary, SetReport
 
 #: The moment at which the samples are looked at.
 NOW = datetime(2026, 11, 23, 15, 30, tzinfo=UTC)
@@ -46,6 +47,7 @@ def make_session(  # noqa: PLR0913 - each tells another session apart
     rep_s: float = 4.0,
     still_s: float = 6.0,
     gap_s: tuple[float, float] | None = None,
+    partial: Sequence[int] = (),
     source: Literal["sensor", "simulated", "recording"] = "simulated",
     seed: int = 1,
     **changes: object,
@@ -61,12 +63,14 @@ def make_session(  # noqa: PLR0913 - each tells another session apart
         rep_s: duration of each.
         still_s: standing before the first, in which the angle gets known.
         gap_s: from when to when nothing was measured.
+        partial: numbers of those that fell clearly short.
         source: as the kit would say.
         seed: of the small differences between repetitions.
         changes: fields of the summary to set otherwise.
     """
     chance = random.Random(seed)  # noqa: S311 - no secret
     peaks = [peak_deg + chance.gauss(0, peak_deg * 0.02) for _ in range(reps)]
+    peaks = [0.55 * peak if number in partial else peak for number, peak in enumerate(peaks, 1)]
     starts = [still_s + k * (rep_s + 1.0) for k in range(reps)]
     duration_s = still_s + reps * (rep_s + 1.0) + 3.0
     step_s = max(STEP_S, math.ceil(duration_s / 1990 * 100) / 100)
@@ -83,6 +87,7 @@ def make_session(  # noqa: PLR0913 - each tells another session apart
     def clear(start: float) -> bool:
         return gap_s is None or gap_s[1] < start or gap_s[0] > start + rep_s
 
+    manner = random.Random(seed + 1000)  # noqa: S311 - no secret
     reports = tuple(
         RepReport(
             start_s=round(start, 2),
@@ -91,10 +96,12 @@ def make_session(  # noqa: PLR0913 - each tells another session apart
             signal="knee",
             peak_flexion_deg=round(peak, 1) if clear(start) else None,
             min_flexion_deg=round(min_deg, 1) if clear(start) else None,
-            rom_deg=round(peak - min_deg, 1),
+            rom_deg=round(max(0.0, peak - min_deg), 1),
             measured=clear(start),
+            complete=number not in partial,
+            **_manner(manner, rep_s, peak - min_deg),
         )
-        for start, peak in zip(starts, peaks, strict=True)
+        for number, (start, peak) in enumerate(zip(starts, peaks, strict=True), 1)
     )
     values: dict[str, object] = {
         "sitting_id": sample_id(900_000 + seed),
@@ -110,10 +117,103 @@ def make_session(  # noqa: PLR0913 - each tells another session apart
         "ok_fraction": sum(value is not None for value in curve) / len(curve),
         "sensors": (make_sensor("thigh", duration_s), make_sensor("shank", duration_s)),
         "curve": AngleCurve(step_s=step_s, flexion_deg=tuple(curve)),
+        "sets": (make_set(reports),) if reports else (),
+        "likeness": 0.94 if reports else None,
         "software": "0.1.0",
         **changes,
     }
     return SessionSummary.model_validate(values)
+
+
+def _manner(chance: random.Random, rep_s: float, range_deg: float) -> dict[str, Any]:
+    """Make the figures of how a repetition was done, that of an even one with small differences."""
+    held = 0.15 * rep_s * chance.uniform(0.7, 1.3)
+    return {
+        "concentric_s": round(0.42 * rep_s * chance.uniform(0.9, 1.1), 2),
+        "hold_s": round(held, 2),
+        "eccentric_s": round(0.40 * rep_s * chance.uniform(0.9, 1.1), 2),
+        "peak_velocity_dps": round(abs(range_deg) * math.pi / rep_s * chance.uniform(0.95, 1.1), 1),
+        "smoothness": round(-1.6 - chance.uniform(0, 0.25), 2),
+    }
+
+
+def make_set(reps: Sequence[RepReport], trend: float | None = 0.004) -> SetReport:
+    """Sum repetitions up as one set; the tempo's trend is as given."""
+    ranges = [rep.rom_deg for rep in reps if rep.complete]
+    middle = fmean(ranges) if ranges else 0.0
+    judged = [rep.on_target for rep in reps if rep.on_target is not None]
+    return SetReport(
+        start_s=reps[0].start_s,
+        end_s=reps[-1].end_s,
+        complete=len(ranges),
+        partial=len(reps) - len(ranges),
+        on_target=sum(judged) if judged else None,
+        rom_mean_deg=round(middle, 1) if ranges else None,
+        rom_cv=round(pstdev(ranges) / middle, 3) if middle > 0 else None,
+        rep_s=round(fmean(rep.end_s - rep.start_s for rep in reps), 2),
+        tempo_trend=trend if len(reps) > 3 else None,  # noqa: PLR2004 - as the chain
+    )
+
+
+def aim(summary: SessionSummary, goal: GoalReport) -> SessionSummary:
+    """Let a session have had a target to bend to, and two sets, the second of which tires."""
+    least = goal.flexion_deg or 0.0
+    reps = [rep.model_copy(update={"on_target": (rep.peak_flexion_deg or 0.0) >= least}) for rep in summary.reps]
+    half = len(reps) // 2
+    own = (make_set(reps[:half], 0.006), make_set(reps[half:], 0.031))
+    return summary.model_copy(update={"goal": goal, "reps": tuple(reps), "sets": own})
+
+
+def make_raise(*, side: Literal["left", "right"] = "left", known: bool = True, seed: int = 1) -> SessionSummary:
+    """Make a session of straight-leg raises of about 40°, with a small lag; or without a knee angle."""
+    base = make_session(exercise="straight-leg-raise", side=side, peak_deg=9.0, min_deg=3.0, rep_s=5.0, seed=seed)
+    chance = random.Random(seed + 2000)  # noqa: S311 - no secret
+    heights = [40 + chance.gauss(0, 2.5) for _ in base.reps]
+    reps = tuple(
+        rep.model_copy(
+            update={
+                "signal": "thigh",
+                "rom_deg": round(height, 1),
+                "peak_velocity_dps": round(height * 1.4, 1),
+                "hold_s": round(chance.uniform(2.2, 3.4), 2),
+                "concentric_s": 1.1,
+                "eccentric_s": 1.4,
+                "extensor_lag_deg": rep.peak_flexion_deg if known else None,
+                "peak_flexion_deg": rep.peak_flexion_deg if known else None,
+                "min_flexion_deg": rep.min_flexion_deg if known else None,
+                "on_target": height >= 38,  # noqa: PLR2004 - the target below
+            }
+        )
+        for rep, height in zip(base.reps, heights, strict=True)
+    )
+    assert base.curve is not None  # noqa: S101 - made above
+    step_s = base.curve.step_s
+    tilt = []
+    for k in range(len(base.curve.flexion_deg)):
+        up = next((r for r in reps if r.start_s <= k * step_s < r.end_s), None)
+        share = 0.0 if up is None else math.sin(math.pi * (k * step_s - up.start_s) / (up.end_s - up.start_s))
+        tilt.append(0 if up is None else round(up.rom_deg * min(1.0, 1.6 * share)))
+    flexion = base.curve.flexion_deg if known else (None,) * len(tilt)
+    changes: dict[str, Any] = {
+        "reps": reps,
+        "sets": (make_set(reps, 0.022),),
+        "goal": GoalReport(height_deg=38, hold_s=2.0),
+        "curve": AngleCurve(step_s=step_s, flexion_deg=flexion, tilt_deg=tuple(tilt)),
+    }
+    if not known:
+        changes |= {"calibrated_at_s": None, "zero": "none", "ok_fraction": 0.0, "flags": ("not-calibrated",)}
+        changes |= {"max_flexion_deg": None, "min_flexion_deg": None}
+    return base.model_copy(update=changes)
+
+
+def as_version_1(summary: SessionSummary) -> SessionSummary:
+    """Leave out all that schema version 2 brought: what an older kit would have said."""
+    new = set(RepReport.model_fields) - {
+        "start_s", "peak_s", "end_s", "signal", "peak_flexion_deg", "min_flexion_deg", "rom_deg", "measured",
+    }  # fmt: skip
+    blank: dict[str, Any] = {name: RepReport.model_fields[name].default for name in new}
+    reps = tuple(rep.model_copy(update=blank) for rep in summary.reps)
+    return summary.model_copy(update={"reps": reps, "sets": (), "likeness": None})
 
 
 @dataclass
@@ -186,6 +286,18 @@ def sample_clinic() -> Sample:
     pages = {"patients": "/patients", "patient": f"/patients/{alex}", "missing": f"/sessions/{sample_id(1)}"}
     pages["session"] = f"/sessions/{_weeks(book, alex)}"
 
+    rae = book.add_patient("Rae Raise")
+    pages["session-raise"] = f"/sessions/{book.add(rae, make_raise(), NOW - timedelta(days=1))}"
+    blind = make_raise(known=False, seed=2)
+    pages["session-raise-only"] = f"/sessions/{book.add(rae, blind, NOW - timedelta(days=1, minutes=8))}"
+    old = as_version_1(make_session(exercise="heel-slide", peak_deg=64, min_deg=7, seed=3))
+    pages["session-old"] = f"/sessions/{book.add(rae, old, NOW - timedelta(days=40))}"
+    faulty = make_session(
+        exercise="long-arc-quad", seed=4, peak_deg=80, zero="stored", calibration="stored", likeness=0.31,
+        flags=("other-exercise", "sensor-moved", "shank-gyroscope-dead", "thigh-saturated"),
+    )  # fmt: skip
+    pages["session-faults"] = f"/sessions/{book.add(rae, faulty, NOW - timedelta(days=2))}"
+
     newcomer = book.add_patient("Noor Newcomer", "Europe/Berlin")
     pages["patient-nothing"] = f"/patients/{newcomer}"
 
@@ -227,11 +339,16 @@ def _weeks(book: SampleBook, patient_id: UUID) -> UUID:
         morning = datetime(2026, 11, 23, 14, 40, tzinfo=UTC) - timedelta(days=days_ago)
         peak, short = 62 + 1.9 * done + 3 * math.sin(done * 2.1), max(1.0, 9 - 0.4 * done)
         unsure = {"zero": "range"} if days_ago in (12, 5) else {}
-        newest = book.add(
-            patient_id,
-            make_session(exercise="heel-slide", peak_deg=peak, min_deg=short, seed=done, **unsure),  # type: ignore[arg-type]
-            morning,
-        )
+        tired = (6, 9) if days_ago == 0 else ()
+        slide = make_session(exercise="heel-slide", peak_deg=peak, min_deg=short, seed=done, partial=tired, **unsure)  # type: ignore[arg-type]
+        if days_ago == 0:
+            walked = {"steps": 14, "walking_s": 11.0}
+            slide = aim(slide, GoalReport(flexion_deg=95, hold_s=0.5)).model_copy(update=walked)
+            right = make_session(
+                exercise="heel-slide", side="right", peak_deg=131, min_deg=0, seed=120, sitting_id=slide.sitting_id
+            )
+            book.add(patient_id, right, morning + timedelta(minutes=4))
+        newest = book.add(patient_id, slide, morning)
         book.add(
             patient_id,
             make_session(exercise="long-arc-quad", peak_deg=84, min_deg=short + 2, reps=12, rep_s=3.4, seed=40 + done),

@@ -66,6 +66,8 @@ PAINT: Final[dict[str, dict[str, Any]]] = {
     "gap": {"fill": "#eceff3"},
     "hatch": {"stroke": "#b4bcc6", "stroke_width": 1},
     "gap-label": {"fill": "#4a525c", "font_size": 12},
+    "target": {"stroke": "#17703a", "stroke_width": 1.5, "stroke_dasharray": "7 4"},
+    "target-label": {"fill": "#17703a", "font_size": 12, "font_weight": "600"},
     "known": {"stroke": "#4a525c", "stroke_width": 1, "stroke_dasharray": "4 3"},
     "track": {"fill": "#e6eaef"},
     "bar": {"fill": "#0b5fcc"},
@@ -183,8 +185,10 @@ def angle_range(values: Sequence[float], size: Size, headroom_px: int) -> tuple[
     return low, math.ceil((high + (high - low) * headroom_px / (size.plot_height - headroom_px)) / 5) * 5
 
 
-def angle_axis(size: Size, scale: Scale) -> list[svg.Element]:
-    """Draw the lines and numbers of an angle axis; its zero is the straight leg and says so."""
+def angle_axis(
+    size: Size, scale: Scale, *, name: str = "Knee flexion (degrees)", zero: str = "straight"
+) -> list[svg.Element]:
+    """Draw the lines and numbers of an angle axis; its zero says what it is, the straight leg where nothing is said."""
     elements: list[svg.Element] = []
     right = size.width - size.RIGHT
     for value in ticks(scale.low, scale.high, size.plot_height // 36, ANGLE_STEPS):
@@ -195,9 +199,9 @@ def angle_axis(size: Size, scale: Scale) -> list[svg.Element]:
         )
         if value == 0:
             elements.append(
-                svg.Text(x=size.LEFT - 8, y=y + 17, text="straight", text_anchor="end", **paint("axis-name"))
+                svg.Text(x=size.LEFT - 8, y=y + 17, text=words(zero), text_anchor="end", **paint("axis-name"))
             )
-    elements.append(svg.Text(x=0, y=14, text="Knee flexion (degrees)", **paint("axis-name")))
+    elements.append(svg.Text(x=0, y=14, text=words(name), **paint("axis-name")))
     return elements
 
 

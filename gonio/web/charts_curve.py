@@ -1,4 +1,4 @@
-"""The knee's angle over a session: the curve, its repetitions, and the times at which nothing was known."""
+"""An angle over a session: the curve, its repetitions, and the times at which nothing was known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +34,29 @@ _HEADROOM_PX: Final = 46  # the repetitions' numbers, and the label of the highe
 
 
 @dataclass(frozen=True, slots=True)
+class Quantity:
+    """The angle that a curve shows.
+
+    Attributes:
+        name: as it stands alone: "Knee flexion".
+        axis: its name on the axis, with the unit.
+        zero: what zero is, in a word.
+        zero_words: the same as a sentence's part.
+        brief: the head of its column.
+    """
+
+    name: str
+    axis: str
+    zero: str
+    zero_words: str
+    brief: str
+
+
+KNEE: Final = Quantity("Knee flexion", "Knee flexion (degrees)", "straight", "0° is the straight leg", "Flexion")
+TILT: Final = Quantity("Tilt of the leg", "Tilt of the leg from its rest (degrees)", "rest", "0° is its rest", "Tilt")
+
+
+@dataclass(frozen=True, slots=True)
 class RepMark:
     """A repetition as marked on the curve.
 
@@ -42,7 +65,7 @@ class RepMark:
         start_s: when it left its rest, s after the session's start.
         peak_s: when it turned back.
         end_s: when it was back.
-        turn_deg: the knee's flexion where it turned back, degrees; None when not known.
+        turn_deg: the angle where it turned back, degrees; None when not known.
         lowest: True where the movement straightens the knee, so that it turns at the smallest flexion.
         sure: False when a gap fell inside.
     """
@@ -62,17 +85,21 @@ class Curve:
 
     Attributes:
         step_s: spacing of the points, s.
-        flexion_deg: degrees at k * step_s; None where not known.
+        angle_deg: degrees at k * step_s; None where not known.
         reps: in order.
         duration_s: the time axis' length.
         known_from_s: from when on the angle was known; None when never.
+        what: which angle it is.
+        target_deg: what each repetition was to reach; None when nothing was asked.
     """
 
     step_s: float
-    flexion_deg: tuple[int | None, ...]
+    angle_deg: tuple[int | None, ...]
     reps: tuple[RepMark, ...]
     duration_s: float
     known_from_s: float | None
+    what: Quantity = KNEE
+    target_deg: float | None = None
 
 
 def draw_curve(curve: Curve, *, key: str, title: str, description: str) -> Chart:
@@ -84,10 +111,11 @@ def draw_curve(curve: Curve, *, key: str, title: str, description: str) -> Chart
         title: the finding.
         description: the same at length.
     """
-    span = max(curve.duration_s, curve.step_s * (len(curve.flexion_deg) - 1), 1.0)
-    values = [float(v) for v in curve.flexion_deg if v is not None] + [
+    span = max(curve.duration_s, curve.step_s * (len(curve.angle_deg) - 1), 1.0)
+    values = [float(v) for v in curve.angle_deg if v is not None] + [
         rep.turn_deg for rep in curve.reps if rep.turn_deg is not None
     ]
+    values += [] if curve.target_deg is None else [curve.target_deg]
     pictures = tuple(
         Markup(str(_draw(size, curve, span, angle_range(values, size, _HEADROOM_PX), (key, title, description))))  # noqa: S704 - words() escapes
         for size in (SMALL, MEDIUM, LARGE)
@@ -97,7 +125,7 @@ def draw_curve(curve: Curve, *, key: str, title: str, description: str) -> Chart
         title=title,
         description=description,
         pictures=pictures,
-        columns=("Time after the start (s)", "Flexion", "Repetition"),
+        columns=("Time after the start (s)", curve.what.brief, "Repetition"),
         rows=_rows(curve),
         zooms=bool(values),
     )
@@ -121,6 +149,7 @@ def _draw(size: Size, curve: Curve, span: float, angles: tuple[float, float], na
             *_rep_bands(curve.reps, x, size.plot_height),
             *_known_from(curve, x, size.plot_height),
             svg.Line(x1=0, x2=size.plot_width, y1=y(0), y2=y(0), **paint("zero")),
+            *_target(curve.target_deg, size, y),
             svg.Path(d=_path(curve, x, y), stroke_linecap="round", **paint("line")),
             *_turns(curve.reps, x, y),
         ],
@@ -133,7 +162,12 @@ def _draw(size: Size, curve: Curve, span: float, angles: tuple[float, float], na
         data=frame((0, round(span, 3)), angles, (size.LEFT, size.TOP, size.plot_width, size.plot_height)),
         elements=[
             svg.Defs(elements=[_hatch(hatch)]),
-            *angle_axis(size, Scale(*angles, size.TOP + size.plot_height, size.TOP)),
+            *angle_axis(
+                size,
+                Scale(*angles, size.TOP + size.plot_height, size.TOP),
+                name=curve.what.axis,
+                zero=curve.what.zero,
+            ),
             inside,
             _time_axis(size, span),
         ],
@@ -187,7 +221,7 @@ def unknown_spans(curve: Curve, span: float) -> list[tuple[float, float]]:
     half = curve.step_s / 2
     spans: list[tuple[float, float]] = []
     position = 0
-    for known, run in groupby(curve.flexion_deg, key=lambda value: value is not None):
+    for known, run in groupby(curve.angle_deg, key=lambda value: value is not None):
         length = len(list(run))
         if not known:
             start = 0.0 if position == 0 else position * curve.step_s - half
@@ -261,10 +295,20 @@ def _known_from(curve: Curve, x: Scale, height: float) -> list[svg.Element]:
     return [svg.Line(x1=x(start), x2=x(start), y1=0, y2=height, data=times, **paint("known"))]
 
 
+def _target(target_deg: float | None, size: Size, y: Scale) -> list[svg.Element]:
+    if target_deg is None:
+        return []
+    label = f"target {degrees(target_deg)}"
+    return [
+        svg.Line(x1=0, x2=size.plot_width, y1=y(target_deg), y2=y(target_deg), **paint("target")),
+        svg.Text(x=6, y=round(y(target_deg) - 6, 1), text=label, **paint("target-label")),
+    ]
+
+
 def _path(curve: Curve, x: Scale, y: Scale) -> list[svg.PathData]:
     steps: list[svg.PathData] = []
     drawing = False
-    for index, value in enumerate(curve.flexion_deg):
+    for index, value in enumerate(curve.angle_deg):
         if value is None:
             drawing = False
             continue
@@ -309,7 +353,7 @@ def _rows(curve: Curve) -> tuple[Row, ...]:
     rows: list[Row] = []
     reps = iter(curve.reps)
     rep = next(reps, None)
-    for index, value in enumerate(curve.flexion_deg):
+    for index, value in enumerate(curve.angle_deg):
         t_s = index * curve.step_s
         while rep is not None and t_s > rep.end_s:
             rep = next(reps, None)
@@ -324,13 +368,13 @@ def _rows(curve: Curve) -> tuple[Row, ...]:
 
 def curve_words(curve: Curve) -> str:
     """Describe the curve for those who do not see it."""
-    known = [value for value in curve.flexion_deg if value is not None]
-    span = f"Knee flexion over {duration(curve.duration_s)}"
+    known = [value for value in curve.angle_deg if value is not None]
+    span = f"{curve.what.name} over {duration(curve.duration_s)}"
     if not known:
         return f"{span}; the angle was never known."
     unknown = unknown_spans(curve, max(curve.duration_s, curve.step_s))
     gaps = f" The angle was not known in {len(unknown)} stretches of time." if len(unknown) > 1 else ""
     return (
-        f"{span}, between {degrees(min(known))} and {degrees(max(known))}; 0° is the straight leg. "
+        f"{span}, between {degrees(min(known))} and {degrees(max(known))}; {curve.what.zero_words}. "
         f"Repetitions marked: {len(curve.reps)}.{gaps}"
     )

@@ -32,9 +32,9 @@ def number(value: float, places: int = 0) -> str:
     return text
 
 
-def degrees(value: float | None) -> str:
-    """Write an angle in whole degrees."""
-    return UNKNOWN if value is None else f"{number(value)}°"
+def degrees(value: float | None, places: int = 0) -> str:
+    """Write an angle in degrees, whole ones where nothing is said."""
+    return UNKNOWN if value is None else f"{number(value, places)}°"
 
 
 def seconds(value: float | None) -> str:

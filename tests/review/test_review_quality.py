@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from examples.review_sample import make_sensor, make_session
-from gonio.cloud_sink.review.quality import FLAGS, flag_finding, judge, known_share
+from gonio.cloud_sink.review.flags import FLAGS, SENSOR_FAULTS, flag_finding
+from gonio.cloud_sink.review.quality import judge, known_share
 from gonio.web.words import Level
 
 
@@ -16,7 +17,9 @@ def test_a_clean_session_is_sound_and_says_nothing() -> None:
     assert (verdict.level, verdict.word, verdict.findings) == (Level.GOOD, "Sound", ())
 
 
-@pytest.mark.parametrize("flag", sorted(FLAGS))
+@pytest.mark.parametrize(
+    "flag", sorted([*FLAGS, *(f"{segment}-{fault}" for segment in ("thigh", "shank") for fault in SENSOR_FAULTS)])
+)
 def test_each_known_flag_is_a_sentence_with_something_to_do(flag: str) -> None:
     verdict = _judge(flags=(flag,))
     assert verdict.level is not Level.GOOD

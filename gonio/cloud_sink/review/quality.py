@@ -7,6 +7,8 @@ finding is the session's verdict. What is not known here (a flag of newer softwa
 from dataclasses import dataclass, replace
 from typing import Final
 
+from gonio.cloud_sink.review.flags import FIRST, FLAGS, WEAR, Finding, flag_finding
+from gonio.cloud_sink.review.measures import raises
 from gonio.cloud_sink.review.words import ZERO
 from gonio.messages import SensorReport, SessionSummary
 from gonio.web.words import Level, count, duration, percent
@@ -24,24 +26,7 @@ BATTERY_LOW_PERCENT: Final = 20
 
 VERDICTS: Final = {Level.GOOD: "Sound", Level.WATCH: "With care", Level.ACT: "Not evidence"}
 
-_WEAR = "Check the straps: each sensor tight on its segment, away from the joint."
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that limits the trust in a session, or that its reader should know.
-
-    Attributes:
-        level: how far.
-        what: what it is.
-        do: what to do about it.
-        covers: flags of the wire that say the same, and are not told twice.
-    """
-
-    level: Level
-    what: str
-    do: str
-    covers: frozenset[str] = frozenset()
+_NO_ANGLE: Final = frozenset({"not-calibrated", "sign-uncertain", "no-standing", "zero-assumed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,57 +40,6 @@ class Verdict:
     def word(self) -> str:
         """The verdict in a word or two."""
         return VERDICTS[self.level]
-
-
-_FIRST: Final = "Ask the patient to begin by standing straight and still for three seconds."
-
-#: Flags of the signal chain and the kit that this page can explain.
-FLAGS: Final = {
-    "not-calibrated": Finding(
-        Level.ACT,
-        "The sensors could not be aligned with the leg, so no angle was known.",
-        _FIRST + " Then the first repetitions slowly and far.",
-    ),
-    "sign-uncertain": Finding(
-        Level.ACT,
-        "The motion did not show which way the knee bends.",
-        _FIRST + " Then a few steps or large bends before the exercise.",
-    ),
-    "no-standing": Finding(Level.WATCH, "The patient was not seen standing still.", _FIRST),
-    "zero-assumed": Finding(Level.WATCH, ZERO["range"][1], _FIRST),
-    "exercise-uncertain": Finding(
-        Level.WATCH,
-        "The exercise could not be told with certainty from the motion.",
-        "Ask which one it was, or have it chosen on the kit before the start.",
-    ),
-    "gap": Finding(
-        Level.WATCH,
-        "For a time nothing was measured.",
-        "Look at the hatched parts of the curve; a repetition there may be missing from the count.",
-    ),
-    "count-faint": Finding(
-        Level.WATCH,
-        "This exercise moves the leg so little that its count is of low confidence.",
-        "Judge by the curve rather than by the count.",
-    ),
-    "no-thigh-samples": Finding(Level.ACT, "The thigh's sensor sent nothing.", "Check that it is charged and worn."),
-    "no-shank-samples": Finding(Level.ACT, "The shank's sensor sent nothing.", "Check that it is charged and worn."),
-    "sensor-lost": Finding(
-        Level.WATCH,
-        "The connection to a sensor broke and did not come back; the session ended there.",
-        "What was done until then is shown. Check the sensor's battery and its distance from the kit.",
-    ),
-    "sensor-reconnected": Finding(
-        Level.WATCH,
-        "The connection to a sensor broke and came back.",
-        "Look at the hatched parts of the curve; keep the kit within a few metres of the leg.",
-    ),
-    "ended-at-limit": Finding(
-        Level.WATCH,
-        "The session reached the kit's limit of time or repetitions and was ended there.",
-        "Ask the patient to stop the session on the kit after each exercise.",
-    ),
-}
 
 
 def judge(summary: SessionSummary, *, clock: str) -> Verdict:
@@ -135,29 +69,25 @@ def known_share(summary: SessionSummary) -> float:
     return min(1.0, summary.ok_fraction * summary.duration_s / after) if after > 0 else summary.ok_fraction
 
 
-def flag_finding(flag: str) -> Finding:
-    """Explain a flag; one of newer software is shown as it is."""
-    return FLAGS.get(flag) or Finding(
-        Level.WATCH,
-        f"The kit reports “{flag}”, which this page does not know.",
-        "Update the clinic's software; until then read the figures with care.",
-    )
-
-
 def _angle_findings(summary: SessionSummary) -> list[Finding]:
+    raised = raises(summary) and any(rep.measured for rep in summary.reps)
     if summary.calibrated_at_s is None or summary.ok_fraction == 0:
+        if raised:  # what is counted is the leg's tilt, which needs no knee
+            what = "The knee's angle was never known: count, heights and times hold, a lag cannot be told."
+            return [Finding(Level.WATCH, what, FIRST + " Then a few bends before the leg is raised.", _NO_ANGLE)]
         what = "The knee's angle was never known in this session."
-        do = _FIRST + " Then the first repetitions slowly and far."
-        return [Finding(Level.ACT, what, do, frozenset({"not-calibrated", "no-standing", "zero-assumed"}))]
+        do = FIRST + " Then the first repetitions slowly and far."
+        return [Finding(Level.ACT, what, do, _NO_ANGLE)]
     findings = []
     if summary.zero in ("range", "none"):
         level = Level.WATCH if summary.zero == "range" else Level.ACT
-        findings.append(Finding(level, ZERO[summary.zero][1], _FIRST, frozenset({"no-standing", "zero-assumed"})))
+        level = Level.WATCH if raised else level
+        findings.append(Finding(level, ZERO[summary.zero][1], FIRST, frozenset({"no-standing", "zero-assumed"})))
     share = known_share(summary)
     if share < OK_WATCH:
-        level = Level.ACT if share < OK_ACT else Level.WATCH
+        level = Level.ACT if share < OK_ACT and not raised else Level.WATCH
         what = f"After calibration the angle was trustworthy only {percent(share)} of the time."
-        findings.append(Finding(level, what, "Look at the hatched parts of the curve. " + _WEAR))
+        findings.append(Finding(level, what, "Look at the hatched parts of the curve. " + WEAR))
     return findings
 
 

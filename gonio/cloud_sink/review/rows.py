@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from gonio.cloud_sink.model import SessionRow
 from gonio.cloud_sink.review.quality import Verdict, judge
-from gonio.cloud_sink.review.words import SOURCE_TAGS, STRAIGHTENING, has_absolute_angle, session_name
+from gonio.cloud_sink.review.words import RAISING, SOURCE_TAGS, STRAIGHTENING, has_absolute_angle, session_name
 from gonio.cloud_sink.review.zone import PatientZone
 from gonio.messages import SessionSummary
 from gonio.web.charts_bar import range_bar
@@ -57,7 +57,9 @@ def session_line(row: SessionRow, zone: PatientZone) -> SessionLine:
 
 
 def telling_angle(summary: SessionSummary) -> float | None:
-    """Give the angle that the exercise is about: the largest flexion, or the smallest where it straightens the knee."""
+    """Give the angle that the exercise is about: a largest or smallest flexion, or the lag of a straight-leg raise."""
+    if summary.exercise in RAISING:
+        return largest_lag(summary)
     if summary.exercise in STRAIGHTENING:
         return summary.min_flexion_deg
     return summary.max_flexion_deg
@@ -65,7 +67,15 @@ def telling_angle(summary: SessionSummary) -> float | None:
 
 def telling_name(summary: SessionSummary) -> str:
     """Name that angle."""
+    if summary.exercise in RAISING:
+        return "extensor lag"
     return "smallest flexion" if summary.exercise in STRAIGHTENING else "largest flexion"
+
+
+def largest_lag(summary: SessionSummary) -> float | None:
+    """Give the largest extensor lag of the repetitions that were measured throughout; None where none was told."""
+    lags = [rep.extensor_lag_deg for rep in summary.reps if rep.measured and rep.extensor_lag_deg is not None]
+    return max(lags, default=None)
 
 
 def extension(summary: SessionSummary) -> str:

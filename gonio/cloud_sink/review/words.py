@@ -34,6 +34,13 @@ ZERO: Final = {
             "short by it."
         ),
     ),
+    "stored": (
+        "An earlier session",
+        (
+            "Zero was taken over from what the kit kept of an earlier session with the same sensors; the motion of "
+            "this one agreed with the axis. A sensor strapped on a little turned shifts all angles by as much."
+        ),
+    ),
     "none": (
         "None",
         "No zero was found. Angles are not against the straight leg; only counts and times can be used.",
@@ -52,6 +59,9 @@ BANDS: Final = {
 #: Exercises that straighten the knee: what counts is the smallest flexion they reach, not the largest.
 STRAIGHTENING: Final = frozenset({"quad-set", "short-arc-quad", "long-arc-quad", "terminal-knee-extension"})
 
+#: Exercises that raise the straight leg: what counts is how far the knee sags meanwhile.
+RAISING: Final = frozenset({"straight-leg-raise", "straight-leg-raise-side", "straight-leg-raise-prone"})
+
 SOURCE_TAGS: Final = {"simulated": "Simulated", "recording": "Recording", "sensor": ""}
 
 
@@ -67,4 +77,4 @@ def session_name(summary: SessionSummary) -> str:
 
 def has_absolute_angle(summary: SessionSummary) -> bool:
     """Whether the session's angles are against the straight leg, so that an extension deficit can be told."""
-    return summary.zero in ("standing", "pose")
+    return summary.zero in ("standing", "pose", "stored")
