@@ -6,25 +6,23 @@ whose zero was only assumed never takes the place of a better one. A session tha
 learnt nothing new and does not renew it, so that its age is the age of what was measured.
 """
 
-import math
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import Final
 from uuid import UUID
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gonio.messages import SessionSummary
 from gonio.signal.consts import Side
-from gonio.signal.stored import StoredCalibration, Triple
+from gonio.signal.stored import StoredCalibration
 
 #: How old a calibration may be: housings are strapped on anew each day, and habits of a month ago say little.
 MAX_AGE: Final = timedelta(days=30)
-#: Flags of a session after which nothing that it found may be kept.
-SPOILT: Final = frozenset({"sensors-exchanged", "other-leg", "same-segment", "not-a-hinge", "pose-moved"})
+#: Flags of a session after which nothing that it found may be kept; a fault of one sensor likewise.
+SPOILT: Final = frozenset({"sensors-exchanged", "other-leg", "same-segment", "not-a-hinge"})
+_FAULT_OF_ONE: Final = ("thigh-", "shank-")
 DROPPED: Final = "stored-calibration-dropped"
 _SURE: Final = frozenset({"standing", "pose"})
-_UNIT: Final = 1e-3  # how far an axis' length may be from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +49,22 @@ class KeptCalibration:
     record_id: UUID
 
 
-class _Written(BaseModel):
-    """A calibration as JSON; angles in radians, as the name says."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    thigh: Triple
-    shank: Triple
-    straight_rad: Annotated[float, Field(ge=-7, le=7)]
-    upright_rad: Annotated[float, Field(ge=-7, le=7)] | None = None
-    zero: Literal["standing", "pose", "range"]
-
-    @model_validator(mode="after")
-    def _axes_are_of_length_one(self) -> Self:
-        for axis in (self.thigh, self.shank):
-            if abs(sum(part * part for part in axis) - 1.0) > _UNIT:
-                raise ValueError("an axis is not of length 1")
-        return self
-
-
 def calibration_text(calibration: StoredCalibration) -> str:
     """Write a calibration as JSON."""
-    written = _Written(
-        thigh=calibration.thigh,
-        shank=calibration.shank,
-        straight_rad=calibration.straight,
-        upright_rad=None if math.isnan(calibration.upright) else calibration.upright,
-        zero=calibration.zero,
-    )
-    return written.model_dump_json(exclude_none=True)
+    return json.dumps(calibration.to_dict(), allow_nan=False)
 
 
 def read_calibration(text: str) -> StoredCalibration:
     """Read a calibration.
 
     Raises:
-        ValueError: the text is none (pydantic's ValidationError).
+        ValueError: the text is none.
     """
-    written = _Written.model_validate_json(text)
-    upright = float("nan") if written.upright_rad is None else written.upright_rad
-    return StoredCalibration(written.thigh, written.shank, written.straight_rad, upright, written.zero)
+    try:
+        data = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("a calibration is not so deep") from error
+    return StoredCalibration.from_dict(data)
 
 
 def fresh_enough(kept: KeptCalibration, now: datetime) -> bool:
@@ -110,7 +84,8 @@ def after_session(
     """
     if DROPPED in summary.flags:
         before = None  # the sensors sit otherwise than they did
-    if found is None or summary.calibration == "stored" or SPOILT & {*summary.flags}:
+    spoilt = any(flag in SPOILT or flag.startswith(_FAULT_OF_ONE) for flag in summary.flags)
+    if found is None or summary.calibration == "stored" or spoilt:
         return before
     if found.calibration.zero in _SURE or before is None or not fresh_enough(before, found.taken_at):
         return found

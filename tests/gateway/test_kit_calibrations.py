@@ -92,15 +92,16 @@ def test_a_calibration_comes_back_as_it_was(
         "",
         "[]",
         '{"thigh": [1, 0, 0], "shank": [1, 0, 0], "zero": "standing"}',
-        '{"thigh": [1, 0, 0], "shank": [1, 0.5, 0], "straight_rad": 0, "zero": "standing"}',
-        '{"thigh": [1, 0], "shank": [1, 0, 0], "straight_rad": 0, "zero": "standing"}',
-        '{"thigh": [1, 0, 0], "shank": [1, 0, 0], "straight_rad": 30, "zero": "standing"}',
-        '{"thigh": [1, 0, 0], "shank": [1, 0, 0], "straight_rad": 0, "zero": "guess"}',
-        '{"thigh": [1, 0, NaN], "shank": [1, 0, 0], "straight_rad": 0, "zero": "standing"}',
+        '{"thigh": [1, 0, 0], "shank": [1, 0.5, 0], "straight_rad": 0, "upright_rad": null, "zero": "standing"}',
+        '{"thigh": [1, 0], "shank": [1, 0, 0], "straight_rad": 0, "upright_rad": null, "zero": "standing"}',
+        '{"thigh": [1, 0, 0], "shank": [1, 0, 0], "straight_rad": 30, "upright_rad": null, "zero": "standing"}',
+        '{"thigh": [1, 0, 0], "shank": [1, 0, 0], "straight_rad": 0, "upright_rad": null, "zero": "guess"}',
+        '{"thigh": [1, 0, NaN], "shank": [1, 0, 0], "straight_rad": 0, "upright_rad": null, "zero": "standing"}',
+        "[" * 100_000,
     ],
 )
 def test_what_is_no_calibration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - pydantic's own texts
+    with pytest.raises(ValueError):  # noqa: PT011 - many texts
         read_calibration(text)
 
 
@@ -133,7 +134,7 @@ def test_a_session_on_a_kept_calibration_does_not_renew_it() -> None:
     assert after_session(old, summary(calibration="stored", zero="stored"), kept()) is old
 
 
-@pytest.mark.parametrize("flag", sorted(SPOILT))
+@pytest.mark.parametrize("flag", [*sorted(SPOILT), "thigh-units", "shank-dropped"])
 def test_nothing_is_kept_of_a_session_that_was_wrong_about_the_leg(flag: str) -> None:
     old = kept()
     assert after_session(old, summary(flags=(flag,)), kept()) is old

@@ -55,7 +55,11 @@ FLAGS: Final = {
     "sensors-exchanged": Finding(
         Level.ACT, "The thigh's sensor was worn on the shank and the shank's on the thigh.", _PLACES
     ),
-    "other-leg": Finding(Level.ACT, "The sensors were worn on the other leg, or turned round.", _PLACES),
+    "other-leg": Finding(
+        Level.ACT,
+        "The sensors sat on the other leg than before, or on the other side of this one.",
+        "Ask which leg it was. " + _PLACES,
+    ),
     "same-segment": Finding(Level.ACT, "Both sensors moved as one: they sat on the same segment.", _PLACES),
     "sensor-moved": Finding(
         Level.WATCH,

@@ -79,7 +79,9 @@ def _angle_findings(summary: SessionSummary) -> list[Finding]:
         do = FIRST + " Then the first repetitions slowly and far."
         return [Finding(Level.ACT, what, do, _NO_ANGLE)]
     findings = []
-    if summary.zero in ("range", "none"):
+    if summary.zero == "stored":
+        findings.append(Finding(Level.WATCH, ZERO["stored"][1], FIRST, frozenset({"no-standing"})))
+    elif summary.zero in ("range", "none"):
         level = Level.WATCH if summary.zero == "range" else Level.ACT
         level = Level.WATCH if raised else level
         findings.append(Finding(level, ZERO[summary.zero][1], FIRST, frozenset({"no-standing", "zero-assumed"})))
