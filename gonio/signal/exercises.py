@@ -18,8 +18,8 @@ How to read a rule
     *What may be said of it.* ``measures`` names the figures that mean something in this exercise.
 
     *Recognising it.* ``rest`` is where the leg rests: one posture or several that the exercise is done in. ``turn`` is
-    how far thigh and shank turn to the far end of a full repetition, the foot forward and up being positive; only the
-    proportion of the two is used, so that a small repetition looks like a large one. ``most`` is the largest turn of
+    how far thigh and shank turn to the far end of a full repetition, forward and up being positive; only the proportion of
+    the two is used, so that a small repetition looks like a large one. ``most`` is the largest turn of
     either that still is this exercise. ``covers`` are exercises whose motion also goes under this name in practice, so
     that they are never held against it.
 
@@ -85,6 +85,8 @@ class ExerciseRule:
         turn: how far thigh and shank turn in a full repetition, degrees; None where they hardly do.
         most: largest turn of either segment, degrees.
         covers: exercises that go under this name too.
+        common: how often it is done beside those that look like it (1: it is the common one); where the motion cannot
+            tell, the commoner name is taken.
     """
 
     name: str
@@ -99,8 +101,9 @@ class ExerciseRule:
     measures: tuple[Measure, ...] = ()
     rest: tuple[Posture, ...] = ()
     turn: tuple[float, float] | None = None
-    most: float = 150.0
+    most: float = 180.0
     covers: tuple[str, ...] = ()
+    common: float = 1.0
 
 
 _STRAIGHT_KNEE: Final = (-10.0, 30.0)  # a lag or a towel under the knee included
@@ -118,7 +121,7 @@ _QUAD_SET: Final = ExerciseRule(
     held=True,
     measures=("extension-deficit", "hold"),
     rest=(Posture(thigh=_LYING_THIGH, knee=(-10.0, 30.0)),),
-    most=15.0,
+    most=12.0,
 )
 
 _HEEL_SLIDE: Final = ExerciseRule(
@@ -131,6 +134,7 @@ _HEEL_SLIDE: Final = ExerciseRule(
     measures=("flexion", "extension-deficit", "hold"),
     rest=(Posture(thigh=(65.0, 125.0), knee=(-10.0, 45.0)),),  # a stiff knee lies bent, and so lifts the thigh
     turn=(48.0, -48.0),
+    most=100.0,
 )
 
 _STRAIGHT_LEG_RAISE: Final = ExerciseRule(
@@ -143,6 +147,7 @@ _STRAIGHT_LEG_RAISE: Final = ExerciseRule(
     measures=("height", "extensor-lag", "hold"),
     rest=(Posture(thigh=_LYING_THIGH, knee=_STRAIGHT_KNEE),),
     turn=(43.0, 40.0),
+    most=90.0,
 )
 
 _STRAIGHT_LEG_RAISE_SIDE: Final = ExerciseRule(
@@ -155,6 +160,8 @@ _STRAIGHT_LEG_RAISE_SIDE: Final = ExerciseRule(
     measures=("height", "extensor-lag", "hold"),
     rest=(Posture(thigh=(-180.0, 180.0), knee=_STRAIGHT_KNEE, aside=True),),
     turn=(37.0, 37.0),
+    most=70.0,
+    common=0.5,
 )
 
 _STRAIGHT_LEG_RAISE_PRONE: Final = ExerciseRule(
@@ -167,6 +174,8 @@ _STRAIGHT_LEG_RAISE_PRONE: Final = ExerciseRule(
     measures=("height", "extensor-lag", "hold"),
     rest=(Posture(thigh=_PRONE_THIGH, knee=_STRAIGHT_KNEE),),
     turn=(-20.0, -23.0),
+    most=50.0,
+    common=0.3,
 )
 
 _SHORT_ARC_QUAD: Final = ExerciseRule(
@@ -180,6 +189,7 @@ _SHORT_ARC_QUAD: Final = ExerciseRule(
     rest=(Posture(thigh=(90.0, 140.0), knee=(15.0, 60.0)),),  # on the back, a roll under the knee
     turn=(0.0, 42.0),
     most=75.0,
+    common=0.5,
 )
 
 _LONG_ARC_QUAD: Final = ExerciseRule(
@@ -192,6 +202,7 @@ _LONG_ARC_QUAD: Final = ExerciseRule(
     measures=("extension-deficit", "hold"),
     rest=(Posture(thigh=(55.0, 115.0), knee=(60.0, 120.0)),),  # sitting, the shank hanging
     turn=(3.0, 85.0),
+    most=125.0,
 )
 
 _TERMINAL_KNEE_EXTENSION: Final = ExerciseRule(
@@ -217,8 +228,10 @@ _SIT_TO_STAND: Final = ExerciseRule(
     closed=True,
     concentric="out",
     measures=("flexion", "extension-deficit"),
-    rest=(Posture(thigh=(60.0, 115.0), knee=(60.0, 125.0)),),
+    rest=(Posture(thigh=(60.0, 115.0), knee=(65.0, 125.0)),),
     turn=(-82.0, 8.0),
+    most=115.0,
+    covers=("step-up",),  # from a high chair
 )
 
 _MINI_SQUAT: Final = ExerciseRule(
@@ -231,6 +244,7 @@ _MINI_SQUAT: Final = ExerciseRule(
     measures=("flexion",),
     rest=(Posture(thigh=(-20.0, 20.0), knee=(-10.0, 30.0)),),
     turn=(38.0, -19.0),
+    most=115.0,
     covers=("lunge",),  # feet apart, it is a split squat
 )
 
@@ -242,8 +256,9 @@ _STEP_UP: Final = ExerciseRule(
     closed=True,
     concentric="out",
     measures=("flexion", "extension-deficit"),
-    rest=(Posture(thigh=(20.0, 75.0), knee=(30.0, 95.0)),),
+    rest=(Posture(thigh=(15.0, 65.0), knee=(25.0, 85.0)),),
     turn=(-46.0, 7.0),
+    most=90.0,
     covers=("sit-to-stand", "terminal-knee-extension"),  # from a high and from a low step
 )
 
@@ -257,6 +272,7 @@ _LUNGE: Final = ExerciseRule(
     measures=("flexion",),
     rest=(Posture(thigh=(15.0, 60.0), knee=(-5.0, 60.0)),),
     turn=(50.0, -23.0),
+    most=115.0,
     covers=("mini-squat", "hamstring-curl"),  # stepping forward from standing; the leg behind
 )
 
@@ -282,6 +298,7 @@ _HAMSTRING_CURL: Final = ExerciseRule(
     measures=("flexion",),
     rest=(Posture(thigh=(-25.0, 30.0), knee=(-10.0, 40.0)), Posture(thigh=_PRONE_THIGH, knee=(-10.0, 40.0))),
     turn=(-5.0, -90.0),
+    most=140.0,
 )
 
 RULES: Final[dict[str, ExerciseRule]] = {

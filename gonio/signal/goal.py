@@ -39,6 +39,11 @@ class Goal:
     hold_s: float | None = None
     template: Template | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether anything is asked that a repetition can meet or miss."""
+        return any(wanted is not None for wanted in (self.flexion, self.extension, self.height, self.hold_s))
+
     def met(self, most: float, least: float, height: float, hold_s: float) -> bool | None:
         """Tell whether a repetition reached all that is asked; None when nothing is asked, or it cannot be told.
 
