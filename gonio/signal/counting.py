@@ -95,12 +95,11 @@ class Counting:
         self._knee = [one for one in rivals if one.counter.signal == "knee"]
         self._lift = next((one for one in rivals if one.counter.signal == "thigh"), None)
         self._chosen: _Rival | None = rivals[0] if exercise in RULES else None
-        straight = self._lift is not None and self._declared is not None
         if self._lift is None and self._chosen is not None and not self._chosen.counter.rule.faint:
             rule = self._chosen.counter.rule
             tilted = replace(rule, signal="thigh", moves="lifts", smallest=_SPARE_SHARE * rule.smallest)
             self._lift = _Rival(RepCounter(tilted, rate_hz, None, self.gait.walking))
-        self._tilt = None if self._lift is None else Tilt(rate_hz, straight=straight)
+        self._tilt = None if self._lift is None else Tilt(rate_hz)
         self._known_s: float | None = None  # when the knee's angle begins to be known
 
     @property
@@ -122,8 +121,8 @@ class Counting:
         """Take consecutive samples and give what is complete; in a replay only the knee's counters listen."""
         events: list[tuple[int, int, _Rival, Found]] = []
         if self._lift is not None and self._tilt is not None and not replay:
-            tilt = self._tilt.feed(moments.up1, moments.up2, moments.speed)
-            events += ((k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, tilt))
+            tilt, anew = self._tilt.feed(moments.t, moments.up1, moments.up2, moments.speed)
+            events += ((k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, tilt, anew))
         if self._knee and self._is_known(moments):
             for order, rival in enumerate(self._knee, start=1):
                 events += ((k, order, rival, one) for k, one in rival.counter.feed(moments, moments.flexion))

@@ -14,8 +14,9 @@ What is no repetition
 """
 
 import math
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -26,6 +27,7 @@ from gonio.signal.exercises import ExerciseRule
 from gonio.signal.gait import SETTLED_S, roundness
 from gonio.signal.goal import Goal
 from gonio.signal.metrics import RepPath, rep_event
+from gonio.signal.tilt import Anew, tilt_from
 
 #: Excursion that starts a repetition, as a share of the median of the patient's last repetitions.
 _RISE_SHARE: Final = 0.2
@@ -46,19 +48,23 @@ _RETURN_S: Final = 1.5  # time given to come from done to back
 _FOLLOW_S: Final = 3.0  # time constant with which the rest follows small offsets
 #: Longest duration of what could be a stride, s (slow walking has strides of 2 s), and how round one is at least.
 _STRIDE_S, _ROUND = 2.5, 0.35
-#: Mean shaking, m/s²: from which on a short excursion may be a step and waits to be judged; that spoils an excursion
-#: of less than a second and a half (a dip before a jump has 0.8, a landing 4); and that spoils any.
-_STEP_SHAKE, _BRISK_SHAKE, _SHAKE, _BRISK_S = 0.12, 0.62, 2.0, 1.6
+_STEP_SHAKE: Final = 0.12  # mean shaking, m/s², from which on a short excursion may be a step and waits to be judged
+#: Longest duration, s, and mean shaking, m/s², above which it is no repetition: dips before a jump (0.4 to 0.6 s) were
+#: measured to have 0.8 to 0.95, landings 4 and more; simulated repetitions of 1.2 s 0.7, jerky ones of 5 s 0.9.
+_TOO_SHAKEN: Final = ((0.8, 0.62), (1.6, 1.0), (math.inf, 2.0))
 #: A repetition ends in the posture it began in: both segments are back within 40° (lying down from standing is 90°),
 #: those of a small one in the knee within a share of its range (a foot that is put forward ends where it never was).
 _SAME_POSTURE, _LEAST_POSTURE, _POSTURE_SHARE = math.radians(40.0), math.radians(12.0), 0.5
 #: An excursion that ends further from its beginning than this share of it, but where it had stopped on its way for that
 #: long (s, within a share), began at the stop: a foot is lifted onto the step before it steps up.
 _SHORT_SHARE, _STOP_S, _STOP_SHARE = 0.15, 0.3, 0.1
-#: A rebound starts within this time after a repetition and lasts no longer, s, and is no larger than this share of it.
-_REBOUND_S, _REBOUND_SHARE = 0.8, 0.4
+#: A rebound starts within this time after a repetition, s; it is shorter than so long, s, and smaller than that share.
+_REBOUND_S: Final = 0.8
+_REBOUNDS: Final = ((0.8, 0.4), (1.6, 0.25))
 _QUIET_RAD_S: Final = 0.3  # slower is rest
-_STOPPED_S: Final = 0.8  # a leg at rest for that long is not in the middle of a walk
+#: A leg at rest for that long is not in the middle of a walk; one that moves by less than this share of how far it came
+#: down in that time lies still.
+_STOPPED_S, _STILL_SHARE = 0.8, 0.1
 _TRIM: Final = 256  # samples at rest that may gather before they are dropped
 
 Vector: TypeAlias = list[float]
@@ -177,6 +183,7 @@ class RepCounter:
         self._x: list[float] = []
         self._base = math.nan
         self._waiting: deque[_Candidate] = deque()
+        self._given_s = -math.inf  # end of the last repetition given
         self._last: tuple[float, float] = (-math.inf, 0.0)  # end (s) and range (rad) of the last candidate
         self._quiet = 0
         self._stop = round(_STOPPED_S * rate_hz)
@@ -210,8 +217,14 @@ class RepCounter:
         self._x = [x + move for x in self._x]
         self._past.flexion = [f + by for f in self._past.flexion]
 
-    def feed(self, moments: Moments, values: list[float]) -> list[tuple[int, Found]]:
+    def feed(self, moments: Moments, values: list[float], anew: Sequence[Anew] = ()) -> list[tuple[int, Found]]:
         """Take consecutive samples and the values, rad, of the signal that is counted (NaN: not known).
+
+        Args:
+            moments: the samples.
+            values: of the signal that is counted.
+            anew: where among them the tilt's rest turned out to have been another one: then what has been since is
+                counted anew.
 
         Returns:
             What is now a repetition, each with the index of the sample that it became one with.
@@ -222,7 +235,27 @@ class RepCounter:
         self._past.extend(moments)
         self._x.extend(values if self._sign > 0 else [-v for v in values])
         found: list[tuple[int, Found]] = []
-        for i in range(first, len(self._x)):
+        i = first
+        for one in anew:
+            found += ((one.index, rep) for _, rep in self._run(i, first + one.index + 1, first))
+            i = first + one.index + 1
+            found += ((one.index, rep) for _, rep in self._run(self._back_to(one, i), i, first))
+        return found + self._run(i, len(self._x), first)
+
+    def _back_to(self, anew: Anew, end: int) -> int:
+        """Go back to where the rest was another one, but not before what was counted; give the index there."""
+        begin = min(bisect_left(self._past.t, max(anew.since_s, self._given_s)), end - 1)
+        for k in range(begin, end):
+            self._x[k] = tilt_from(anew.rest, self._past.up1[k], self._past.up2[k])
+        while self._waiting and self._waiting[-1].path.t_s[-1] > anew.since_s:
+            self._waiting.pop()
+        self._base = math.nan
+        return begin
+
+    def _run(self, begin: int, end: int, first: int) -> list[tuple[int, Found]]:
+        """Go through samples of the history; give repetitions with their index from ``first`` on."""
+        found: list[tuple[int, Found]] = []
+        for i in range(begin, end):
             x = self._x[i]
             if self._out:
                 self._away(i, x)
@@ -272,11 +305,11 @@ class RepCounter:
         if x > self._peak:
             self._peak = self._valley = x
             self._top = i
+            self._calm = 0
             self._patience(i, x)
             return
         if math.isnan(x):
-            self._base = math.nan
-            self._begin(i)
+            self._leave(i, x)
             return
         rom = self._peak - self._base
         if not math.isnan(self._done_at):
@@ -292,6 +325,9 @@ class RepCounter:
                 self._again(i, x)
             else:
                 self._patience(i, x)
+        self._calm = self._calm + 1 if self._past.speed[i] < _QUIET_RAD_S else 0
+        if self._out and self._calm > self._stop and self._peak - x >= self._half():
+            self._settle(i, x)
 
     def _patience(self, i: int, x: float) -> None:
         if self._past.t[i] - self._past.t[self._start] > self._longest:
@@ -311,6 +347,15 @@ class RepCounter:
         self._base = valley
         self._begin(lowest)
         self._out, self._peak, self._valley, self._top = True, x, x, i
+
+    def _settle(self, i: int, x: float) -> None:
+        """Close what came down to a place above the rest it began at, and lies still there: that is the rest now."""
+        drop = self._peak - x
+        if drop < _UNKNOWN_SHARE * (self._peak - self._base) or abs(self._x[i - self._stop] - x) > _STILL_SHARE * drop:
+            return  # sagging, or on its way
+        self._close(self._start, i + 1, x, x, i)
+        self._base = x
+        self._begin(i)
 
     def _returning(self, i: int, x: float, rom: float) -> None:
         if x < self._low:
@@ -345,8 +390,7 @@ class RepCounter:
         t = past.t[start:end]
         duration = t[-1] - t[0]
         shake = sum(past.shake[start:end]) / len(t)
-        brisk = duration < _BRISK_S
-        if duration < _SHORTEST_S or shake > (_BRISK_SHAKE if brisk else _SHAKE):
+        if duration < _SHORTEST_S or shake > next(most for longest, most in _TOO_SHAKEN if duration < longest):
             return
         within = _SAME_POSTURE
         if self.signal == "knee":
@@ -354,7 +398,8 @@ class RepCounter:
         if _turned(past.up1[start], past.up1[end - 1]) > within or _turned(past.up2[start], past.up2[end - 1]) > within:
             return
         last_end, last_rom = self._last
-        if t[0] - last_end < _REBOUND_S and duration < _REBOUND_S and rom < _REBOUND_SHARE * last_rom:
+        soon = t[0] - last_end < _REBOUND_S
+        if soon and any(duration < longest and rom < share * last_rom for longest, share in _REBOUNDS):
             return
         stride = duration < _STRIDE_S
         if stride and self.signal == "knee" and _round(past.up1[start:end], past.up2[start:end]) > _ROUND:
@@ -374,9 +419,14 @@ class RepCounter:
         while self._waiting and (stopped or self._waiting[0].due_s <= now_s):
             one = self._waiting.popleft()
             t = one.path.t_s
-            if t[-1] - t[0] < _STRIDE_S and self._walking(0.5 * (t[0] + t[-1]), now_s):
+            duration = t[-1] - t[0]
+            middle = 0.5 * (t[0] + t[-1])
+            if (duration < 2.0 * _STRIDE_S and self._walking(t[0], now_s)) or (
+                duration < _STRIDE_S and self._walking(middle, now_s)
+            ):
                 continue
             usual = self._usual() if self._roms else None
+            self._given_s = t[-1]
             self._roms = [*self._roms[1 - _MEMORY :], one.rom]
             self._learn()
             found.append(Found(rep_event(one.path, self.rule, self._goal, usual), one.rest, one.far, one.quiet_s))

@@ -1,87 +1,163 @@
 """How far the leg is tilted from where it rests, whichever way: it needs no axis and no calibration.
 
-The tilt is the larger of the two sensors' angles between "up" now and "up" at rest. The rest is the first posture, and
-it is followed: slowly while the leg lies still, at once when the leg has come most of the way back and lies still there
-(it hardly ever comes back to the very spot), and when it stays away for so long that it must have changed its posture.
+The tilt is the larger of the two sensors' angles between "up" now and "up" at rest. The rest is the posture that the
+leg comes back to. At first it is the first posture. It is followed slowly while the leg lies still, and taken anew
+
+- when the leg has come most of the way back and lies still there (it hardly ever comes back to the very spot);
+- when the leg, away from it, has been still in one place, went off and is still in that same place again: that is where
+  it comes back to (somebody lay down before the raises). What has been since the first time there is to be counted
+  anew, so the caller is told how far back to go;
+- when it stays away for longer than a hold lasts.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 _FOLLOW_S: Final = 1.5  # time constant with which the rest follows a leg that lies still
-_EVERY_S: Final = 0.1  # how often it does
+_EVERY_S: Final = 0.1  # how often it does, and the spacing of what is remembered of a leg that is away
 _NEAR: Final = math.radians(4.0)
+_STILL_RAD_S: Final = 0.2
 #: Coming back to less than this share of the way and lying still there for that long, s, is a new rest.
 _BACK_SHARE, _BACK_S = 0.45, 0.5
-_STILL_RAD_S: Final = 0.2
-#: A leg that lies still and tilted by more than any raise has changed its posture (where the knee may bend, in all but
-#: the declared raises of a straight leg, the thigh must be so tilted).
-_MOVED, _MOVED_S = math.radians(62.0), 0.4
-_PATIENCE_S: Final = 20.0  # as has one that stays away for longer than a hold
+_DWELL_S: Final = 0.3  # still for so long is a stop
+#: The same place: within this share of how far the leg went off in between, and within this angle, rad. It must have
+#: gone so far, rad, and, where the place is no further from the old rest than a raise, this share of that: a raised leg
+#: sways.
+_SAME_SHARE, _SAME, _LEAST_OFF, _RAISE, _OFF_SHARE = (
+    0.45,
+    math.radians(15.0),
+    math.radians(5.0),
+    math.radians(45.0),
+    0.5,
+)
+#: Meanwhile it must not have come nearer to the old rest than this share of the place's distance: that is a return.
+_RETURN_SHARE: Final = 0.5
+_PATIENCE_S: Final = 20.0  # away for longer than a hold is a new posture
 
 Vector: TypeAlias = list[float]
+Ups: TypeAlias = tuple[Vector, Vector]
+
+
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """The rest was another one than thought.
+
+    Attributes:
+        index: of the sample, among those fed, at which it was found.
+        since_s: kit's clock, s, from which on the tilt counts from the new rest.
+        rest: "up" in both sensors' frames there.
+    """
+
+    index: int
+    since_s: float
+    rest: Ups
+
+
+def tilt_from(rest: Ups, up1: Vector, up2: Vector) -> float:
+    """Give the larger angle, rad, of two "up" vectors from those at rest."""
+    (a, b, c), (d, e, f) = rest
+    cos1 = a * up1[0] + b * up1[1] + c * up1[2]
+    cos2 = d * up2[0] + e * up2[1] + f * up2[2]
+    least = min(cos1, cos2)
+    return 0.0 if least >= 1.0 else math.pi if least <= -1.0 else math.acos(least)
 
 
 class Tilt:
     """The tilt, sample after sample."""
 
-    def __init__(self, rate_hz: float, *, straight: bool) -> None:
-        """Begin at rest in the first posture.
-
-        Args:
-            rate_hz: rate of the samples, Hz.
-            straight: whether the exercise keeps the knee straight, so that both segments tilt alike.
-        """
-        self._straight = straight
+    def __init__(self, rate_hz: float) -> None:
+        """Begin at rest in the first posture, with samples at a rate in Hz."""
         self._every = max(1, round(_EVERY_S * rate_hz))
         self._share = 1.0 - math.exp(-self._every / (_FOLLOW_S * rate_hz))
-        self._patience, self._moved, self._back = (round(s * rate_hz) for s in (_PATIENCE_S, _MOVED_S, _BACK_S))
-        self._rest: tuple[Vector, Vector] | None = None
-        self._near_count = self._away_count = self._lain = self._still = 0
-        self._high = 0.0
+        self._patience, self._back, self._dwell = (round(s * rate_hz) for s in (_PATIENCE_S, _BACK_S, _DWELL_S))
+        self._rest: Ups | None = None
+        self._begin()
 
-    def feed(self, up1: list[Vector], up2: list[Vector], speed: list[float]) -> list[float]:
-        """Take consecutive samples, "up" in both sensors' frames and the faster one's angular speed, rad/s.
+    def _begin(self) -> None:
+        self._near_count = self._away_count = self._returned = self._calm = 0
+        self._high = 0.0
+        self._trace: list[tuple[float, float, Ups]] = []  # time, tilt, posture while away
+        self._stops: list[int] = []  # in the trace
+
+    def feed(
+        self, t: list[float], up1: list[Vector], up2: list[Vector], speed: list[float]
+    ) -> tuple[list[float], list[Anew]]:
+        """Take consecutive samples: kit's clock (s), "up" in both sensors' frames, the faster one's speed (rad/s).
 
         Returns:
-            The tilt in rad; NaN at the moment in which a changed posture becomes the rest.
+            The tilt in rad, NaN at the moment in which a changed posture becomes the rest; and where the rest turned
+            out to have been another one.
         """
-        step = self._step
-        return [step(*sample) for sample in zip(up1, up2, speed, strict=True)]
+        out: list[float] = []
+        anew: list[Anew] = []
+        for i, (one, two, fast) in enumerate(zip(up1, up2, speed, strict=True)):
+            if self._rest is None:
+                self._rest = (one, two)
+            tilt = tilt_from(self._rest, one, two)
+            if tilt < _NEAR:
+                self._follow(one, two)
+            else:
+                since_s = self._stray(t[i], tilt, (one, two), fast)
+                if since_s is not None:
+                    tilt = 0.0
+                    anew.append(Anew(i, since_s, self._rest))
+                elif self._away_count == 0:  # the rest is here now
+                    tilt = 0.0
+                elif self._away_count > self._patience:
+                    self._take((one, two))
+                    tilt = math.nan
+            out.append(tilt)
+        return out, anew
 
-    def _step(self, up1: Vector, up2: Vector, speed: float) -> float:
-        if self._rest is None:
-            self._rest = (up1, up2)
-        (a, b, c), (d, e, f) = self._rest
-        cos1 = a * up1[0] + b * up1[1] + c * up1[2]
-        cos2 = d * up2[0] + e * up2[1] + f * up2[2]
-        tilt = math.acos(max(-1.0, min(1.0, cos1, cos2)))
-        if tilt < _NEAR:
-            self._away_count = self._lain = self._still = 0
-            self._high = 0.0
-            self._near_count += 1
-            if self._near_count >= self._every:
-                self._near_count = 0
-                self._rest = (_toward(self._rest[0], up1, self._share), _toward(self._rest[1], up2, self._share))
-            return tilt
+    def _take(self, rest: Ups) -> None:
+        self._rest = rest
+        self._begin()
+
+    def _follow(self, up1: Vector, up2: Vector) -> None:
+        if self._away_count:
+            self._begin()
+        self._near_count += 1
+        if self._near_count >= self._every and self._rest is not None:
+            self._near_count = 0
+            self._rest = (_toward(self._rest[0], up1, self._share), _toward(self._rest[1], up2, self._share))
+
+    def _stray(self, t: float, tilt: float, ups: Ups, speed: float) -> float | None:
+        """Take a sample away from the rest; give since when the rest has been another one, if it has."""
+        if self._away_count % self._every == 0:
+            self._trace.append((t, tilt, ups))
         self._away_count += 1
         self._high = max(self._high, tilt)
-        calm = speed < _STILL_RAD_S
-        self._still = self._still + 1 if calm and tilt < _BACK_SHARE * self._high else 0
-        far = calm and (tilt if self._straight else math.acos(max(-1.0, min(1.0, cos1)))) > _MOVED
-        self._lain = self._lain + 1 if far else 0
-        if self._still > self._back:
-            self._anew(up1, up2)
-            return 0.0
-        if self._away_count > self._patience or self._lain > self._moved:
-            self._anew(up1, up2)
-            return math.nan
-        return tilt
+        if speed >= _STILL_RAD_S:
+            self._calm = self._returned = 0
+            return None
+        self._calm += 1
+        self._returned = self._returned + 1 if tilt < _BACK_SHARE * self._high else 0
+        if self._returned > self._back:
+            self._take(ups)
+            return None
+        if self._calm != self._dwell:
+            return None
+        since_s = self._revisited(tilt, ups)
+        if since_s is None:
+            self._stops.append(len(self._trace) - 1)
+        else:
+            self._take(ups)
+        return since_s
 
-    def _anew(self, up1: Vector, up2: Vector) -> None:
-        self._rest = (up1, up2)
-        self._near_count = self._away_count = self._lain = self._still = 0
-        self._high = 0.0
+    def _revisited(self, tilt: float, ups: Ups) -> float | None:
+        """Give when the leg stopped here before, if it did and has been off since."""
+        for stop in self._stops:
+            t, before, place = self._trace[stop]
+            between = self._trace[stop:]
+            off = max(tilt_from(place, *one) for _, _, one in between)
+            if (
+                off >= (_LEAST_OFF if before > _RAISE else max(_LEAST_OFF, _OFF_SHARE * before))
+                and tilt_from(place, *ups) < min(_SAME, _SAME_SHARE * off)
+                and min(one for _, one, _ in between) >= _RETURN_SHARE * min(before, tilt)
+            ):
+                return t
+        return None
 
 
 def _toward(rest: Vector, up: Vector, share: float) -> Vector:
