@@ -18,7 +18,7 @@ from gonio.cli.names import EXERCISE_NAMES
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from gonio.gateway.events import SessionEvent
+    from gonio.gateway.events import Listener, SessionEvent
     from gonio.gateway.kit import Kit
     from gonio.gateway.session import FinishedSession
     from gonio.gateway.settings import KitSettings
@@ -131,6 +131,19 @@ def run(
     target_extension: TargetExtension = None,
     target_height: TargetHeight = None,
     hold: Hold = None,
+    pose: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            max=30,
+            metavar="S",
+            help="Begin each session with a pose that sets zero: the knee held still for so long.",
+            show_default=False,
+        ),
+    ] = None,
+    pose_flexion: Annotated[
+        float, typer.Option(min=-20, max=150, metavar="DEG", help="The knee's flexion in that pose; 0 is straight.")
+    ] = 0.0,
     data_dir: DataDir = None,
     broker: Broker = None,
 ) -> None:
@@ -152,7 +165,7 @@ def run(
             if kit.recovered:
                 _say(f"{len(kit.recovered)} session(s) had been cut off; they are closed and will be sent.")
             with _keys() as keys:
-                await _sessions(kit, keys)
+                await _sessions(kit, keys, _shown(kit, pose, pose_flexion))
             await _last_send(kit)
 
     _run(main())
@@ -254,13 +267,29 @@ def _keys() -> Iterator[asyncio.Queue[_Key]]:
             loop.remove_signal_handler(number)
 
 
-async def _sessions(kit: Kit, keys: asyncio.Queue[_Key]) -> None:
+def _shown(kit: Kit, pose_s: float | None, flexion_deg: float) -> Listener:
+    """Show a session as it goes, and begin it with a guided pose where one is wanted."""
+
+    def listen(event: SessionEvent) -> None:
+        from gonio.gateway.events import SessionStarted
+
+        if pose_s is None or not isinstance(event, SessionStarted):
+            _show(event)
+            return
+        held = "straight" if flexion_deg == 0 else f"at {flexion_deg:.0f}°"
+        _say(f"Both sensors stream. Hold the knee {held} and still for {pose_s:.0f} s, then begin; Enter ends.")
+        kit.pose(pose_s, flexion_deg)
+
+    return listen
+
+
+async def _sessions(kit: Kit, keys: asyncio.Queue[_Key], listener: Listener) -> None:
     from gonio.errors import PeerError
 
     while True:
         if await keys.get() == "leave":
             return
-        session = asyncio.ensure_future(kit.run_session(listener=_show))
+        session = asyncio.ensure_future(kit.run_session(listener=listener))
         key = asyncio.ensure_future(keys.get())
         try:
             await asyncio.wait({session, key}, return_when=asyncio.FIRST_COMPLETED)

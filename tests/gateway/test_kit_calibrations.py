@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gonio.cli.gateway import _shown
 from gonio.errors import UsageError
 from gonio.gateway import kit as kit_module
 from gonio.gateway.calibrations import (
@@ -28,6 +29,7 @@ from gonio.gateway.calibrations import (
     read_calibration,
 )
 from gonio.gateway.database import APPLICATION_ID, DATABASE_NAME, MIGRATIONS, StoreWriteError
+from gonio.gateway.events import SessionStarted
 from gonio.gateway.kit import Kit
 from gonio.gateway.records import PairedSensor
 from gonio.gateway.session import FinishedSession
@@ -288,3 +290,25 @@ async def test_a_pose_goes_to_the_session_that_runs(tmp_path: Path, monkeypatch:
         monkeypatch.setattr(runner, "run", run)
         await kit.run_session("heel-slide")
         assert runner.poses == [(3.0, 10.0)]
+
+
+@pytest.mark.parametrize(("pose_s", "poses", "words"), [(None, [], "Stand still"), (5.0, [(5.0, 30.0)], "at 30°")])
+async def test_the_command_begins_a_session_with_the_pose_that_is_asked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pose_s: float | None,
+    poses: list[tuple[float, float]],
+    words: str,
+) -> None:
+    async with kit_with(tmp_path, None, monkeypatch) as (kit, runner):
+        listener = _shown(kit, pose_s, 30.0)
+
+        async def run(_self: Runner) -> FinishedSession:
+            listener(SessionStarted(uuid.uuid4()))
+            return FinishedSession(summary(), None, None, None, None)
+
+        monkeypatch.setattr(runner, "run", run)
+        await kit.run_session("heel-slide", listener=listener)
+        assert runner.poses == poses
+    assert words in capsys.readouterr().out
