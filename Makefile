@@ -40,8 +40,15 @@ lint: $(VENV)/.ready ## Check style, types and import rules
 
 check: lint test ## Everything that CI checks
 
-bench: $(VENV)/.ready ## Measure what the docs state
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(VENV)/.bench ## Measure what the docs state, beside other methods (ARGS="--full" and so on)
+	@$(BIN)/python benchmarks $(ARGS)
+	@echo && $(BIN)/python benchmarks/ingest.py
+
+$(VENV)/.bench: $(VENV)/.ready benchmarks/constraints.txt
+	@echo "Installing the methods that gonio is measured beside ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--constraint benchmarks/constraints.txt --editable '.[dev,bench]'
+	@touch $@
 
 pictures: $(VENV)/.ready ## Remake the pictures of the docs (needs chromium)
 	@folder=$$(mktemp -d) && $(BIN)/python examples/review_screenshots.py $$folder --only session && \
