@@ -24,6 +24,7 @@ from gonio.signal.goal import Goal
 from gonio.signal.knee import KneeFrame, KneeTracker
 from gonio.signal.orient import AttitudeFilter, attitudes
 from gonio.signal.reps import Moments
+from gonio.signal.sets import sets_of
 from gonio.signal.stored import StoredCalibration
 
 Output: TypeAlias = KneeAngleChunk | RepEvent
@@ -129,7 +130,9 @@ class KneeChain:
         self._tracker: KneeTracker | None = None
         self._shake = _Shake(rate_hz)
         self._counting = Counting(exercise, rate_hz, goal=goal, program=program)
+        self._goal = goal
         self._curve = Curve()
+        self._tilts = Curve()
         self._calibrated_at: float | None = None
         self._samples = 0
         self._ok = 0
@@ -208,7 +211,9 @@ class KneeChain:
         self._ok += sum(ok)
         self._gap = self._gap or not all(kept.measured)
         self._curve.feed(kept.t, [f if good else math.nan for f, good in zip(flexion, ok, strict=True)])
-        self._filled += len(t)
+        tilt = self._counting.tilt
+        self._tilts.feed(kept.t, tilt or [math.nan] * n)
+        self._filled += n
         if self._filled == self._block_samples:
             out += self._close_block()
         return out
@@ -313,6 +318,8 @@ class KneeChain:
             end_s=self._end,
             curve_step_s=step_s,
             curve=curve,
+            tilt_curve=self._tilts.points()[1] if counting.signal == "thigh" else (),
+            sets=sets_of(reps, self._goal),
             steps=counting.steps,
             walking_s=counting.walking_s,
             calibration=self._calibration.stored(),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gonio.signal.chunks import RepEvent
-from gonio.signal.consts import NO_EXERCISE
+from gonio.signal.consts import NO_EXERCISE, RepSignal
 from gonio.signal.exercises import RULES, UNDECLARED, ExerciseRule
 from gonio.signal.gait import Gait
 from gonio.signal.goal import Goal
@@ -52,12 +52,9 @@ class _Rival:
 
 
 def _convincing(counter: RepCounter, one: Found) -> bool:
-    """Tell whether an undeclared exercise may be named after this repetition: from a rest, and not just shuffling."""
-    if counter.rule.moves == "flexes":
-        return one.rep.rom > _WIDE
-    if one.quiet_s < _QUIET_S:
-        return False
-    return counter.rule.moves == "lifts" or one.rest[0] > _WIDE
+    """Tell whether an undeclared exercise may be named after this repetition: from a rest or wide, not just shuffling."""
+    bent = counter.rule.moves != "extends" or one.bend > _WIDE
+    return bent and (one.quiet_s >= _QUIET_S or one.rep.rom > _WIDE)
 
 
 class Counting:
@@ -66,6 +63,7 @@ class Counting:
     Attributes:
         gait: what is known of walking; to be fed with every sample before ``feed`` is.
         found: the repetitions given so far, with what tells which exercise they belong to.
+        tilt: the leg's tilt from where it rests at the samples fed last, rad; empty once nothing is counted by it.
     """
 
     def __init__(
@@ -87,6 +85,7 @@ class Counting:
         del program
         self.gait = Gait(rate_hz)
         self.found: list[Found] = []
+        self.tilt: list[float] = []
         self._declared = exercise
         rules: tuple[ExerciseRule, ...] = UNDECLARED
         if exercise is not None:
@@ -108,6 +107,11 @@ class Counting:
         return tuple(one.rep for one in self.found)
 
     @property
+    def signal(self) -> RepSignal | None:
+        """What the session is counted by; None while that is not clear."""
+        return None if self._chosen is None else self._chosen.counter.signal
+
+    @property
     def steps(self) -> int:
         """Steps of this leg while walking."""
         return self.gait.steps
@@ -120,9 +124,10 @@ class Counting:
     def feed(self, moments: Moments, *, replay: bool = False) -> list[RepEvent]:
         """Take consecutive samples and give what is complete; in a replay only the knee's counters listen."""
         events: list[tuple[int, int, _Rival, Found]] = []
+        self.tilt = []
         if self._lift is not None and self._tilt is not None and not replay:
-            tilt, anew = self._tilt.feed(moments.t, moments.up1, moments.up2, moments.speed)
-            events += ((k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, tilt, anew))
+            self.tilt, anew = self._tilt.feed(moments.t, moments.up1, moments.up2, moments.speed)
+            events += ((k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, self.tilt, anew))
         if self._knee and self._is_known(moments):
             for order, rival in enumerate(self._knee, start=1):
                 events += ((k, order, rival, one) for k, one in rival.counter.feed(moments, moments.flexion))
@@ -133,7 +138,7 @@ class Counting:
             if self._chosen is None:
                 rival.keep(one)
                 if rival is not self._lift and rival.convincing >= _CLEAR:
-                    out += self._choose(rival)
+                    out += self._choose(self._first())
             elif rival is self._chosen:
                 out += self._give([one])
             elif rival is self._lift:
@@ -164,6 +169,11 @@ class Counting:
     def _worth(self, rival: _Rival) -> list[Found]:
         """Give what is kept and counts; a declared exercise need not convince."""
         return rival.worth() if self._declared is None else rival.found
+
+    def _first(self) -> _Rival:
+        """Give the signal of the knee that began first; of one motion both ends look like a rest, but not to begin with."""
+        clear = [one for one in self._knee if one.convincing >= _CLEAR - 1]
+        return min(clear, key=lambda one: one.worth()[0].rep.start_s)
 
     def _choose(self, rival: _Rival) -> list[RepEvent]:
         """Settle on what is done: one of the knee's signals."""
@@ -197,7 +207,7 @@ class Counting:
 
     def _best(self, rivals: list[_Rival]) -> _Rival | None:
         """Give the rival that an undeclared session is counted by, if any convinces."""
-        knee = max(self._knee, key=lambda one: len(one.worth()))
+        knee = max(self._knee, key=lambda one: (len(one.worth()), -one.found[0].rep.start_s if one.found else 0.0))
         lift = next((one for one in rivals if one.counter.signal == "thigh"), None)
         best = knee
         if lift is not None and len(lift.worth()) >= max(_MIN_REPS, _MANY * len(knee.worth())):
