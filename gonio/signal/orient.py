@@ -71,7 +71,10 @@ def _start(acc: FloatArray, gyr: FloatArray) -> list[float] | None:
     begins with. A heading taken from the sample itself, not from the housing, makes the result the same however the
     sensor is mounted: z is the specific force, x the part of the angular velocity across it.
     """
-    z = acc / (float(np.linalg.norm(acc)) or 1.0)
+    force = float(np.linalg.norm(acc))
+    if not (force > _TINY and np.isfinite(force)):
+        return None
+    z = acc / force
     x = gyr - float(gyr @ z) * z
     size = float(np.linalg.norm(x))
     if not (size > _TINY and np.isfinite(size)):
