@@ -2,9 +2,9 @@
 
 Schema versions of kind ``session``
     1: repetitions with start, peak, end and range.
-    2: how each repetition was done, sets, goal, steps and walking, likeness, tilt, and whether a kept calibration was
-    used. Every field that is new in it has a default that says "not told", so that a record of version 1 reads as the
-    same value with less in it.
+    2: how each repetition was done, sets, goal, steps and walking, likeness, tilt, clipped samples, and whether a
+    kept calibration was used. Every field that is new in it has a default that says "not told", so that a record of
+    version 1 reads as the same value with less in it.
 """
 
 import uuid
@@ -31,6 +31,7 @@ class SensorReport(Wire):
     malformed: int = Field(default=0, ge=0, description="packets that could not be decoded")
     gaps: int = Field(default=0, ge=0)
     longest_gap_s: Seconds = 0.0
+    clipped: int = Field(default=0, ge=0, description="samples at the end of the sensor's range")
     restarts: int = Field(default=0, ge=0)
     reconnects: int = Field(default=0, ge=0)
 

@@ -39,6 +39,7 @@ SENSOR_FACTS: Final = (
     "Samples received",
     "Lost on the way",
     "Gaps too long to bridge",
+    "Beyond its range",
     "Repeated, dropped",
     "Packets that could not be read",
     "Restarts of its clock",
@@ -148,7 +149,7 @@ def _calibration(summary: SessionSummary) -> str:
     when = "From the start" if at < 1 else f"From {duration(at)} after the start"
     if summary.calibration == "stored":
         return f"{when}, with what the kit kept of an earlier session"
-    return f"{when}, learnt in this session"
+    return when
 
 
 def _sensor_column(sensor: SensorReport) -> SensorColumn:
@@ -165,6 +166,7 @@ def _sensor_column(sensor: SensorReport) -> SensorColumn:
             number(sensor.samples),
             f"{number(sensor.lost)} ({percent(lost_share(sensor))})" if sensor.lost else "None",
             gaps,
+            number(sensor.clipped),
             number(sensor.repeated),
             number(sensor.malformed),
             number(sensor.restarts),
