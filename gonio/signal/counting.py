@@ -23,9 +23,10 @@ from gonio.signal.recognise import guess
 from gonio.signal.reps import Found, Moments, RepCounter
 from gonio.signal.tilt import Tilt
 
-_QUIET_S: Final = 0.5  # rest before a repetition that convinces
+_QUIET_S: Final = 0.3  # rest before a repetition that convinces
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
-_CLEAR: Final = 3
+#: So many repetitions, alike in range and duration within these factors, show what is done.
+_CLEAR, _ALIKE_ROM, _ALIKE_TIME = 3, 2.0, 3.0
 _MOST: Final = 2000  # repetitions of a rival that are kept
 _MIN_REPS: Final = 2  # of an undeclared exercise that is not clear
 _SPARE_SHARE: Final = 0.5  # of the knee's smallest range is the smallest tilt: a closed knee is shared by two segments
@@ -38,23 +39,33 @@ class _Rival:
 
     counter: RepCounter
     found: list[Found] = field(default_factory=list)
-    convincing: int = 0
 
     def keep(self, one: Found) -> None:
         if len(self.found) < _MOST:
             self.found.append(one)
-        self.convincing += _convincing(self.counter, one)
+
+    def convincing(self) -> list[Found]:
+        """Give the repetitions that an undeclared exercise may be named after: from a rest, and not just shuffling."""
+        return [one for one in self.found if self._convinces(one)]
+
+    def _convinces(self, one: Found) -> bool:
+        if self.counter.rule.moves == "extends":
+            return one.quiet_s >= _QUIET_S and one.bend > _WIDE
+        return one.quiet_s >= _QUIET_S or one.rep.rom > _WIDE
 
     def worth(self) -> list[Found]:
-        """Give what was found from the first convincing repetition on."""
-        first = next((k for k, one in enumerate(self.found) if _convincing(self.counter, one)), len(self.found))
+        """Give all from the first convincing repetition on."""
+        first = next((k for k, one in enumerate(self.found) if self._convinces(one)), len(self.found))
         return self.found[first:]
 
-
-def _convincing(counter: RepCounter, one: Found) -> bool:
-    """Tell whether an undeclared exercise may be named after this repetition: from a rest or wide, not just shuffling."""
-    bent = counter.rule.moves != "extends" or one.bend > _WIDE
-    return bent and (one.quiet_s >= _QUIET_S or one.rep.rom > _WIDE)
+    def is_clear(self) -> bool:
+        """Tell whether the last few convincing repetitions were alike."""
+        last = self.convincing()[-_CLEAR:]
+        if len(last) < _CLEAR:
+            return False
+        roms = [one.rep.rom for one in last]
+        times = [one.rep.end_s - one.rep.start_s for one in last]
+        return max(roms) < _ALIKE_ROM * min(roms) and max(times) < _ALIKE_TIME * min(times)
 
 
 class Counting:
@@ -137,7 +148,7 @@ class Counting:
         for _, _, rival, one in sorted(events, key=lambda event: event[:2]):
             if self._chosen is None:
                 rival.keep(one)
-                if rival is not self._lift and rival.convincing >= _CLEAR:
+                if rival is not self._lift and rival.is_clear():
                     out += self._choose(self._first())
             elif rival is self._chosen:
                 out += self._give([one])
@@ -171,9 +182,9 @@ class Counting:
         return rival.worth() if self._declared is None else rival.found
 
     def _first(self) -> _Rival:
-        """Give the signal of the knee that began first; of one motion both ends look like a rest, but not to begin with."""
-        clear = [one for one in self._knee if one.convincing >= _CLEAR - 1]
-        return min(clear, key=lambda one: one.worth()[0].rep.start_s)
+        """Give the signal of the knee that began first: later on, both ends of one motion look like a rest."""
+        clear = [one for one in self._knee if len(one.convincing()) >= _CLEAR - 1]
+        return min(clear, key=lambda one: one.convincing()[-_CLEAR:][0].rep.start_s)
 
     def _choose(self, rival: _Rival) -> list[RepEvent]:
         """Settle on what is done: one of the knee's signals."""
@@ -207,7 +218,7 @@ class Counting:
 
     def _best(self, rivals: list[_Rival]) -> _Rival | None:
         """Give the rival that an undeclared session is counted by, if any convinces."""
-        knee = max(self._knee, key=lambda one: (len(one.worth()), -one.found[0].rep.start_s if one.found else 0.0))
+        knee = max(self._knee, key=lambda one: len(one.convincing()))
         lift = next((one for one in rivals if one.counter.signal == "thigh"), None)
         best = knee
         if lift is not None and len(lift.worth()) >= max(_MIN_REPS, _MANY * len(knee.worth())):

@@ -38,6 +38,8 @@ _DONE_SHARE, _BACK_SHARE = 0.35, 0.12
 _HALF_SHARE, _UNKNOWN_SHARE = 0.5, 0.35
 #: Share of the start threshold within which the leg is at rest.
 _REST_SHARE: Final = 0.35
+#: Once so many repetitions of an undeclared exercise are known, its floor (to keep out shuffling) falls to this share.
+_KNOWN, _UNNAMED_SHARE = 3, 0.4
 _MEMORY: Final = 7  # repetitions that the patient's own excursion is the median of
 _SHORTEST_S: Final = 0.45  # between leaving the rest and being back
 #: Longest time away from rest, s: where a hold is part of the exercise (they are 5 to 10 s, and some hold longer), and
@@ -48,7 +50,9 @@ _RETURN_S: Final = 1.5  # time given to come from done to back
 _FOLLOW_S: Final = 3.0  # time constant with which the rest follows small offsets
 #: Longest duration of what could be a stride, s (slow walking has strides of 2 s), and how round one is at least.
 _STRIDE_S, _ROUND = 2.5, 0.35
-_STEP_SHAKE: Final = 0.12  # mean shaking, m/s², from which on a short excursion may be a step and waits to be judged
+#: Mean shaking, m/s², from which on a short excursion may be a step and waits to be judged; so does one that no other
+#: came before for so long, s: it may be the first step of a walk.
+_STEP_SHAKE, _PAUSE_S = 0.12, 10.0
 #: Longest duration, s, and mean shaking, m/s², above which it is no repetition: dips before a jump (0.4 to 0.6 s) were
 #: measured to have 0.8 to 0.95, landings 4 and more; simulated repetitions of 1.2 s 0.7, jerky ones of 5 s 0.9.
 _TOO_SHAKEN: Final = ((0.8, 0.62), (1.6, 1.0), (math.inf, 2.0))
@@ -61,7 +65,8 @@ _SHORT_SHARE, _STOP_S, _STOP_SHARE = 0.15, 0.3, 0.1
 #: A rebound starts within this time after a repetition, s; it is shorter than so long, s, and smaller than that share.
 _REBOUND_S: Final = 0.8
 _REBOUNDS: Final = ((0.8, 0.4), (1.6, 0.25))
-_QUIET_RAD_S: Final = 0.3  # slower is rest
+#: Slower is rest (the foot's stance in a slow walk is as slow for a second), and slower than that is lying still.
+_QUIET_RAD_S, _STILL_RAD_S = 0.3, 0.15
 #: A leg at rest for that long is not in the middle of a walk; one that moves by less than this share of how far it came
 #: down in that time lies still.
 _STOPPED_S, _STILL_SHARE = 0.8, 0.1
@@ -130,12 +135,14 @@ class Found:
         rep: the repetition.
         rest: the pose it began in.
         far: the pose furthest from that.
+        bend: the counted signal at rest, rad.
         quiet_s: how long the leg had been at rest before it, s.
     """
 
     rep: RepEvent
     rest: Pose
     far: Pose
+    bend: float
     quiet_s: float
 
 
@@ -201,7 +208,8 @@ class RepCounter:
 
     def _learn(self) -> None:
         usual = self._usual()
-        self._rise = self._least if usual is None else max(self._least, _RISE_SHARE * usual)
+        least = self._least if self.rule.name or len(self._roms) < _KNOWN else _UNNAMED_SHARE * self._least
+        self._rise = least if usual is None else max(least, _RISE_SHARE * usual)
 
     def _usual(self) -> float | None:
         roms = self._roms or self._template
@@ -263,13 +271,11 @@ class RepCounter:
                 away = x - self._base
                 self._base = x if away < 0.0 else self._base + away * self._follow
                 self._start = i
-                if self._past.speed[i] < _QUIET_RAD_S:
-                    self._quiet += 1
-                    self._calm += 1
-                    if self._waiting and self._calm >= self._stop:
-                        found += ((i - first, one) for one in self._judge(self._past.t[i], stopped=True))
-                else:
-                    self._calm = 0
+                speed = self._past.speed[i]
+                self._quiet += speed < _QUIET_RAD_S
+                self._calm = self._calm + 1 if speed < _STILL_RAD_S else 0
+                if self._waiting and self._calm >= self._stop:
+                    found += ((i - first, one) for one in self._judge(self._past.t[i], stopped=True))
             else:
                 self._leave(i, x)
             if self._waiting and self._past.t[i] >= self._waiting[0].due_s:
@@ -290,6 +296,7 @@ class RepCounter:
 
     def _leave(self, i: int, x: float) -> None:
         """Take a sample off the rest that is no excursion yet, or the first one of an excursion."""
+        self._calm = 0
         if math.isnan(x) or math.isnan(self._base):
             self._base = x
             self._begin(i)
@@ -325,7 +332,7 @@ class RepCounter:
                 self._again(i, x)
             else:
                 self._patience(i, x)
-        self._calm = self._calm + 1 if self._past.speed[i] < _QUIET_RAD_S else 0
+        self._calm = self._calm + 1 if self._past.speed[i] < _STILL_RAD_S else 0
         if self._out and self._calm > self._stop and self._peak - x >= self._half():
             self._settle(i, x)
 
@@ -410,7 +417,8 @@ class RepCounter:
         path = RepPath(t, self._x[start:end], flexion, base, low, self.signal, all(past.measured[start:end]))
         top = max(start, min(end - 1, self._top))
         rest, far = ((past.flexion[k] if past.sure[k] else math.nan, past.thigh[k]) for k in (start, top))
-        due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if stride and shake > _STEP_SHAKE else past.t[now]
+        doubtful = duration < 2.0 * _STRIDE_S and (shake > _STEP_SHAKE or (stride and t[0] - self._given_s > _PAUSE_S))
+        due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if doubtful else past.t[now]
         self._waiting.append(_Candidate(path, rom, rest, far, quiet_s, due_s))
 
     def _judge(self, now_s: float, *, stopped: bool = False) -> list[Found]:
@@ -429,7 +437,8 @@ class RepCounter:
             self._given_s = t[-1]
             self._roms = [*self._roms[1 - _MEMORY :], one.rom]
             self._learn()
-            found.append(Found(rep_event(one.path, self.rule, self._goal, usual), one.rest, one.far, one.quiet_s))
+            rep = rep_event(one.path, self.rule, self._goal, usual)
+            found.append(Found(rep, one.rest, one.far, self._sign * one.path.base, one.quiet_s))
         return found
 
 
