@@ -82,6 +82,16 @@ async def test_the_head_of_the_page_counts_partial_ones_and_those_on_target(get:
     assert "target 80°" in text
 
 
+async def test_a_partial_repetition_does_not_lower_the_mean_range(get: Get, book: SampleBook) -> None:
+    whole, some = make_session(peak_deg=90, min_deg=0), make_session(peak_deg=90, min_deg=0, partial=(2, 5))
+    shown = [
+        re.search(r"Range a repetition</dt><dd><span class=.value.>(\d+)°", await page(get, book, one))
+        for one in (whole, some)
+    ]
+    assert all(shown)
+    assert len({match[1] for match in shown if match}) == 1
+
+
 @pytest.mark.parametrize(
     ("goal", "words"),
     [

@@ -93,9 +93,10 @@ def _extension_note(summary: SessionSummary) -> str:
 
 
 def _range(reps: Sequence[RepReport]) -> tuple[str, str]:
+    """Write the mean range of the complete repetitions, as the sets do; of all where none was complete."""
     if not reps:
         return UNKNOWN, ""
-    ranges = [rep.rom_deg for rep in reps]
+    ranges = [rep.rom_deg for rep in reps if rep.complete] or [rep.rom_deg for rep in reps]
     middle = fmean(ranges)
     if len(ranges) == 1 or middle <= 0:
         return degrees(middle), ""

@@ -103,9 +103,9 @@ def _table(here: SessionSummary, there: SessionSummary) -> Table:
     return Table.of(
         [
             Column("What", texts(names), css="c-words", hidden=True),
+            Column(f"{here.side.capitalize()} against {there.side}", texts(words)),
             Column(f"{here.side.capitalize()}, this session", texts(own)),
             Column(there.side.capitalize(), texts(others)),
-            Column(f"{here.side.capitalize()} against {there.side}", texts(words)),
         ]
     )
 
