@@ -32,24 +32,37 @@ from gonio.signal.orient import rotation_matrices
 
 #: Rate to which a block is thinned before the sums, Hz: the knee's motion is below 6 Hz.
 _SUM_RATE_HZ: Final = 30.0
-#: Width of the smoothing window, s: takes impacts and soft-tissue ringing out of the second derivative.
-_SMOOTH_S: Final = 0.08
+#: Width of the smoothing window, s: takes impacts, tremor (6 to 12 Hz) and the flesh's ringing out of the second
+#: derivative.
+_SMOOTH_S: Final = 0.16
 #: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
 _ARM_RIDGE: Final = 0.02
 
-#: Mean squared acceleration per metre of lever arm, (1/s²)², from which a block shows the arm (0.1 m is then 0.03 m/s²,
-#: above a good sensor's noise), and what such blocks must come to together. One brisk change of posture is enough, and
-#: the quiet hour after it takes nothing away; many quiet blocks never are.
-_ARM_BLOCK, _ARM_STRENGTH = 0.1, 0.2
+#: Mean squared acceleration per metre of lever arm, (1/s²)², from which a block shows the arm: 0.1 m is then 0.06 m/s²,
+#: more than the flesh's own motion. One brisk change of posture is enough, and the quiet hour after it takes nothing
+#: away; many quiet blocks never are. A shank that hardly turns while the thigh does is known too badly for its arm.
+_ARM_BLOCK, _SHANK_SHARE = 0.35, 0.2
+#: Likewise, over both arms and all directions: blocks with less count less for the arms.
+_BRISK: Final = 3.0
 #: Disagreement below which blocks tell nothing: sensor noise and what the model leaves out, (m/s²)².
 _FORCE_FLOOR: Final = 1e-3
+#: A block's vote on the relative sign, below which it is no more than the model's own misfit.
+_VOTE_FLOOR: Final = 0.4
 
 #: How much the joint's acceleration counts in a block's heading against the rotation.
-_FORCE_SHARE: Final = 0.3
+_FORCE_SHARE: Final = 1.0
+#: How much it counts that a bending leg swings in one upright plane: where thigh and shank turn in proportion, as in a
+#: squat, little else tells the heading. It counts in proportion to the knee's share in the motion, for a leg that is
+#: raised straight may be raised sideways.
+_PLANE_SHARE: Final = 2.0
 _ROUNDS: Final = 2  # for every first guess, and again for the best of them
 _SETTLED: Final = 1.0 - 1e-6  # cosine between an axis and the next round's: 0.08°
 #: Mean squared relative rotation below which a block hardly counts, (rad/s)², and the misfit that is as good as none.
 _FAINT, _FIT_FLOOR = 0.02, 0.004
+#: The heading between the two earth frames drifts with what the gyroscopes' biases are misjudged by: rad/√s.
+_DRIFT: Final = math.radians(1.5)
+#: How many independent samples a block's heading is worth, half.
+_EVIDENCE: Final = 3.0
 _STEPS: Final = 120
 _DELTAS: Final = np.arange(_STEPS) * (2.0 * np.pi / _STEPS)
 _AROUND: Final = np.radians(np.arange(-60.0, 61.0, 4.0))
@@ -67,14 +80,19 @@ class BlockSums:
         shank: the same in the shank's frame.
         turn: (3, 3, 3) mean of R1' T R2 for T the vertical projector, the horizontal one and the quarter turn.
         force: (12, 12) products of the parts of the joint's acceleration seen from both sides.
+        plane: (2,) cosine and sine of twice the heading at which both segments swing in one upright plane, times how
+            clearly they do, 0 to 1.
         energy: mean squared angular velocity of the busier sensor, (rad/s)².
+        at_s: kit's clock, s.
     """
 
     thigh: FloatArray
     shank: FloatArray
     turn: FloatArray
     force: FloatArray
+    plane: FloatArray
     energy: float
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +171,7 @@ def block_sums(
     acc: tuple[FloatArray, FloatArray],
     gyr: tuple[FloatArray, FloatArray],
     rate_hz: float,
+    at_s: float = 0.0,
 ) -> BlockSums:
     """Reduce a block of samples; each argument is (thigh, shank), arrays as in ``orient.Attitude`` and chunks."""
     width = max(1, round(_SMOOTH_S * rate_hz))
@@ -184,7 +203,17 @@ def block_sums(
     columns[:, 0, 11], columns[:, 1, 11] = -felt[1][:, 1], felt[1][:, 0]
     rows = _without_trend(columns).reshape(-1, 12)
     energy = max(float(np.mean(np.sum(w * w, axis=1))) for w in turning)
-    return BlockSums(sums[0], sums[1], turn, rows.T @ rows / n, energy)
+    return BlockSums(sums[0], sums[1], turn, rows.T @ rows / n, _plane(world[0], world[1]), energy, at_s)
+
+
+def _plane(thigh: FloatArray, shank: FloatArray) -> FloatArray:
+    """Give ``BlockSums.plane`` for angular velocities (n, 3), each in its sensor's earth frame."""
+    shared = 1.0 + 0.0j
+    for turning in (thigh, shank):
+        across = turning[:, 0] + 1j * turning[:, 1]
+        clear = complex(np.mean(across * across)) / (float(np.mean(np.abs(across) ** 2)) + _FAINT)
+        shared *= clear if turning is thigh else clear.conjugate()
+    return np.array((shared.real, shared.imag))
 
 
 @dataclass(slots=True, eq=False)
@@ -195,6 +224,8 @@ class _Stack:
     shank: FloatArray
     turn: FloatArray  # (w, 3, 3, 3)
     force: FloatArray  # (w, 12, 12)
+    plane: FloatArray  # (w, 2)
+    stiffness: FloatArray  # (w - 1,) of the heading from block to block, 1/rad²
 
 
 def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None) -> FloatArray:
@@ -208,7 +239,9 @@ def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None
     beside = np.zeros((len(first), 3, 3))
     for sums, j in ((s.thigh, j1), (s.shank, j2)):
         beside += np.einsum("wabii->wab", sums) - np.einsum("i,wabij,j->wab", j, sums, j)
-    floor = 0.01 * np.einsum("waaii->w", s.thigh)[:, None] + 1e-3
+    whole = np.einsum("wabii->wab", s.thigh)
+    own = np.einsum("waa->w", whole)[:, None] + _FAINT
+    floor = 0.05 * own
     force = None if arms is None else _disagreement(s.force, arms)
 
     def cost(trig: FloatArray) -> FloatArray:
@@ -216,6 +249,10 @@ def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None
         out = np.log(np.sum(trig @ beside * trig, axis=2) + floor)
         if force is not None:
             out += _FORCE_SHARE * np.log(np.sum(trig @ force * trig, axis=2) + _FORCE_FLOOR)
+        c, si = trig[:, :, 1], trig[:, :, 2]
+        knee = np.minimum(1.0, np.sum(trig @ whole * trig, axis=2) / own)
+        twice = s.plane[:, :1] * (c * c - si * si) + s.plane[:, 1:] * (2.0 * c * si)
+        out -= _PLANE_SHARE * knee * twice
         return np.asarray(out)
 
     # coarse, then fine, then the bottom of a parabola: the heading must not depend on where the grid happens to lie
@@ -228,7 +265,21 @@ def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None
     before, at, after = values[rows, k - 1], values[rows, k], values[rows, k + 1]
     bow = before - 2.0 * at + after
     shift = 0.5 * (before - after) / np.maximum(bow, 1e-9)
-    return np.asarray(fine[rows, k] + np.clip(shift, -1.0, 1.0) * (_NEAR[1] - _NEAR[0]))
+    step = _NEAR[1] - _NEAR[0]
+    best = fine[rows, k] + np.clip(shift, -1.0, 1.0) * step
+    return _steadied(best, np.maximum(bow, 0.0) * (_EVIDENCE / (step * step)), s.stiffness)
+
+
+def _steadied(delta: FloatArray, weight: FloatArray, stiffness: FloatArray) -> FloatArray:
+    """Give headings (w,) that follow each block's own as far as it knows it, and else its neighbours'."""
+    if len(delta) == 1:
+        return delta
+    own = np.unwrap(delta)
+    pull = np.diag(weight + 1e-6)
+    pull[:-1, :-1] += np.diag(stiffness)
+    pull[1:, 1:] += np.diag(stiffness)
+    pull -= np.diag(stiffness, 1) + np.diag(stiffness, -1)
+    return np.asarray(np.linalg.solve(pull, (weight + 1e-6) * own))
 
 
 def _trig(delta: FloatArray) -> FloatArray:
@@ -324,7 +375,8 @@ def _joint_acceleration(force: FloatArray, deltas: FloatArray) -> tuple[FloatArr
     mix[:, 11, 6] = -s[:, 0, 0]
     each = mix.transpose(0, 2, 1) @ force @ mix
     size = each[:, 6, 6] + 1e-3
-    pooled = np.einsum("w,wab->ab", 1.0 / size, each)
+    brisk = np.einsum("wii->w", each[:, :6, :6]) + 1e-3
+    pooled = np.einsum("w,wab->ab", brisk / (brisk + _BRISK) / size, each)
     arms = np.linalg.solve(pooled[:6, :6] + _ARM_RIDGE * w * np.eye(6), pooled[:6, 6])
     line = np.append(-arms, 1.0)
     return arms, np.einsum("a,wab,b->w", line, each, line)
@@ -355,24 +407,30 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None, *, sure: bo
     one, other = (_settle(s, h.j1, h.j2) for h in (one, other))
     if (one.j1 @ other.j1) * (one.j2 @ other.j2) > 0:  # both came to the same: the other sign fits nowhere near
         other = _settle(s, one.j1, -one.j2, rounds=0)
-    votes = np.log((other.residual + _FORCE_FLOOR) / (one.residual + _FORCE_FLOOR))
-    return _axes(s, one), _axes(s, other), float(votes.sum())
+    return _axes(s, one), _axes(s, other), _vote(one, other)
 
 
 def hold_axes(blocks: Sequence[BlockSums], thigh: FloatArray, shank: FloatArray) -> tuple[Axes, Axes, float]:
     """Say how given axes (3,) fit blocks of motion (one at least): as ``fit_axes`` says it, the first as given."""
     s = _stacked(blocks)
     one, other = (_settle(s, thigh, sign * shank, rounds=0) for sign in (1.0, -1.0))
+    return _axes(s, one), _axes(s, other), _vote(one, other)
+
+
+def _vote(one: _Hypothesis, other: _Hypothesis) -> float:
     votes = np.log((other.residual + _FORCE_FLOOR) / (one.residual + _FORCE_FLOOR))
-    return _axes(s, one), _axes(s, other), float(votes.sum())
+    return float(np.sum(np.sign(votes) * np.maximum(np.abs(votes) - _VOTE_FLOOR, 0.0)))
 
 
 def _stacked(blocks: Sequence[BlockSums]) -> _Stack:
+    apart = np.maximum(np.diff([b.at_s for b in blocks]), 1.0)
     return _Stack(
         np.stack([b.thigh for b in blocks]),
         np.stack([b.shank for b in blocks]),
         np.stack([b.turn for b in blocks]),
         np.stack([b.force for b in blocks]),
+        np.stack([b.plane for b in blocks]),
+        1.0 / (_DRIFT * _DRIFT * apart),
     )
 
 
@@ -395,10 +453,12 @@ def _guesses(s: _Stack, count: int) -> list[tuple[FloatArray, FloatArray]]:
 
 def _axes(s: _Stack, h: _Hypothesis) -> Axes:
     arms = -h.arms
-    for part in (slice(0, 3), slice(3, 6)):  # the joint's place in the sagittal plane needs two strong directions
-        strength = np.linalg.eigvalsh(s.force[:, part, part])[:, 1]
-        if strength[strength > _ARM_BLOCK].sum() < _ARM_STRENGTH:
-            arms[part] = math.nan
+    # the joint's place in the sagittal plane needs two strong directions
+    thigh, shank = (np.linalg.eigvalsh(s.force[:, part, part])[:, 1] for part in (slice(0, 3), slice(3, 6)))
+    if not np.any(thigh > _ARM_BLOCK):
+        arms[:3] = math.nan
+    if not np.any((shank > _ARM_BLOCK) & (shank > _SHANK_SHARE * thigh)):
+        arms[3:] = math.nan
     return Axes(
         thigh=h.j1,
         shank=h.j2,

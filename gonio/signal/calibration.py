@@ -31,16 +31,16 @@ from gonio.signal.pose import Poses
 from gonio.signal.sign import sign_vote
 from gonio.signal.stored import StoredCalibration
 from gonio.signal.watch import Watch
-from gonio.signal.zero import Postures, Zeroed
+from gonio.signal.zero import KNOWN_SENSE, Postures, Zeroed
 
 _ACTIVE: Final = 0.03  # (rad/s)² of mean squared turning that makes a block worth fitting
 _MAX_BLOCKS: Final = 32  # blocks of sums kept for the fit
 #: What an axis must show before anything is shown to a person.
-_MIN_HINGE, _MIN_ROTATION, _MIN_SIGN, _MIN_SIGN_A_BLOCK, _MIN_SENSE = 0.75, 0.04, 1.0, 0.12, 1.0
+_MIN_HINGE, _MIN_ROTATION, _MIN_SIGN, _MIN_SIGN_A_BLOCK = 0.75, 0.04, 1.0, 0.12
 #: Blocks of motion that a frame must have lasted for what disagrees with it to be a moved sensor, not a poor first fit.
 _LASTING: Final = 4
-#: Flexion by which two fits of the axis, the later one from more motion, may differ for the angle to be known, rad.
-_AGREE: Final = math.radians(7.0)
+#: Flexion by which two fits, the later one from more motion, may differ for the angle to be known, and to stay so, rad.
+_AGREE, _AGREE_STILL = math.radians(2.5), math.radians(6.5)
 _MORE: Final = 1.15  # times as many postures are worth another look for the zero
 
 
@@ -90,7 +90,7 @@ class Calibration:
         self._poses = Poses()
         self._flags: set[str] = set()
         self._past: Zeroed | None = None
-        self._established = False
+        self._established = self._hasty = False
         self.watch = Watch(rate_hz)
         self.lost = False
         self._begin()
@@ -133,7 +133,7 @@ class Calibration:
             self._doubt()
             return None
         if block.measured:
-            sums = block_sums(block.quat, block.acc, block.gyr, self._rate)
+            sums = block_sums(block.quat, block.acc, block.gyr, self._rate, float(block.t_s[0]))
             if sums.energy > _ACTIVE:
                 self._lasted += self.known
                 self._placement.take(block.gyr)
@@ -156,7 +156,14 @@ class Calibration:
         return frame
 
     def _doubt(self) -> None:
-        """Treat what was known as a candidate, and begin anew."""
+        """Treat what was known as a candidate, and begin anew; what was hardly known yet was wrong, not moved."""
+        if self._lasted < _LASTING and not self._hasty:
+            if self._kept is not None:
+                self._drop(self._kept)
+            self._past, self._hasty = self.zeroed, True
+            self.zeroed = self._kept = self._axes = self._before = None
+            self.known, self._fits_seen, self._next_fit = False, self._fits, self._seen_blocks + 1
+            return
         if self.zeroed is not None:
             self._past = self.zeroed
             origin = self._kept.origin if self._kept is not None and self.zeroed.source == "stored" else None
@@ -179,20 +186,20 @@ class Calibration:
                 self._drop(candidate)
             return frame
         own = self.postures.zero(axes, self._rule, None)
-        kept = carried(candidate.frame, axes.thigh, axes.shank, self.postures)
-        stood, likely = own is not None and own.source != "range", plausible(self.postures, kept)
-        if own is not None and own.sense >= _MIN_SENSE and float(own.frame.thigh @ candidate.frame.thigh) < 0:
-            if stood or not likely:
+        frame_then = carried(candidate.frame, axes.thigh, axes.shank, self.postures)
+        held = Zeroed(frame_then, candidate.source, KNOWN_SENSE, plausible=True, stands=0)
+        zeroed = self.postures.zero(axes, self._rule, held)
+        zeroed = held if zeroed is None else with_kept_zero(zeroed, candidate, self.postures)
+        zeroed = self._poses.correct(zeroed, flexions(self.postures, zeroed.frame))
+        turned = float(zeroed.frame.thigh @ candidate.frame.thigh) < 0
+        if turned or not plausible(self.postures, zeroed.frame):
+            if own is not None and own.sense >= KNOWN_SENSE and float(own.frame.thigh @ candidate.frame.thigh) < 0:
                 self._drop(candidate, own)
-                return frame
-        elif not (stood or likely):
             return frame
-        self._candidate, self._kept, self._axes = None, candidate, axes
+        self._candidate, self._kept, self._axes, self.zeroed = None, candidate, axes, zeroed
         self._fits = self._fits_seen = self._fits + 1
-        self.zeroed = Zeroed(kept, candidate.source, _MIN_SENSE, 0.0)
-        self._before = self._ground() or kept
-        self.known = True
-        return self._before
+        self._before, self.known = zeroed.frame, True
+        return zeroed.frame
 
     def _drop(self, candidate: Candidate, own: Zeroed | None = None) -> None:
         """Go on without the candidate; ``own``: what motion says by itself."""
@@ -207,7 +214,8 @@ class Calibration:
     def _learn(self, sums: BlockSums) -> None:
         """Take a block of motion into the fit.
 
-        The axis is fitted anew after 1, 2, 3, 4, 6, 8, 12... blocks, and after twice as many once two fits agree.
+        The axis is fitted anew after every block at first, then more and more seldom; after twice as many once two
+        fits agree.
         """
         self._sums.append(sums)
         self._seen_blocks += 1
@@ -217,7 +225,7 @@ class Calibration:
         if self._seen_blocks < self._next_fit:
             return
         power = 1 << (self._seen_blocks.bit_length() - 1)
-        self._next_fit = self._seen_blocks + (power if self.known else max(1, power // 2))
+        self._next_fit = self._seen_blocks + (power if self.known else max(1, power // 8))
         one, other, acceleration = fit_axes(self._sums, self._axes, sure=self.known)
         vote = sign_vote(one, other, acceleration, self.postures, self._rule)
         axes = one if vote >= 0 else other
@@ -230,23 +238,22 @@ class Calibration:
         before, self._before = self._before, frame
         if before is None:
             self._fits_seen = self._fits
-        elif before is not frame and self.postures.change(before, frame) > _AGREE:
+        elif before is not frame and self.postures.change(before, frame) > (_AGREE_STILL if self.known else _AGREE):
             self.known, self._fits_seen = False, self._fits
-        elif self._fits > self._fits_seen:
+        elif self._fits > self._fits_seen and self.zeroed is not None and self.zeroed.trusted:
             self.known, self._fits_seen = True, self._fits
 
     def _ground(self) -> KneeFrame | None:
         """Give sense and zero for the axis; None while they, or the axis, are not known or nothing changed."""
         if self._axes is None:
             return None
-        held = self.zeroed.frame if self.zeroed is not None else None
-        zeroed = self.postures.zero(self._axes, self._rule, held)
+        zeroed = self.postures.zero(self._axes, self._rule, self.zeroed if self.known else None)
         if zeroed is None:
             return None
         if self._kept is not None:
             zeroed = with_kept_zero(zeroed, self._kept, self.postures)
         zeroed = self._poses.correct(zeroed, flexions(self.postures, zeroed.frame))
-        if zeroed.sense < _MIN_SENSE:
+        if zeroed.sense < KNOWN_SENSE:
             return None
         self.zeroed = zeroed
         return zeroed.frame

@@ -20,7 +20,7 @@ from gonio.signal.zero import Postures
 #: More than any knee bends, with the sensors' and the fit's errors on top, rad.
 _WIDEST: Final = math.radians(160.0)
 _ANATOMY_VOTE: Final = 4.0
-_CLOSED_WEIGHT, _CLOSED_VOTE = 4.0, 8.0
+_CLOSED_WEIGHT, _CLOSED_VOTE = 4.0, 12.0
 
 
 def sign_vote(one: Axes, other: Axes, acceleration: float, postures: Postures, rule: ExerciseRule | None) -> float:

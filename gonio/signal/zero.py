@@ -1,13 +1,8 @@
-"""Which way is flexion, and where is straight: from the postures seen so far.
+"""The postures seen so far, and where among them the straight leg is.
 
-The history keeps "up" in both sensors' frames a few times a second, so that both questions can be asked again
-whenever the axis is known better, of everything seen.
+The history keeps "up" in both sensors' frames a few times a second, so that the sense of flexion (see
+``sense``) and the zero can be asked for again whenever the axis is known better, of everything seen.
 
-Sense
-    A knee hyperextends little: from the straight leg all excursions go one way. The straight leg is known from
-    standing; roughly (within some 30°, depending on where on the leg the sensors sit) from the lever arms, which
-    point from each sensor to the joint; and a declared exercise says whether its rest is a straight or a bent leg.
-    The three are added up, and when they do not agree clearly the sense is not known.
 Zero
     From standing, recognised as stillness with both segments upright by their lever arms, or from what was straighter
     than it; without standing from the straightest seen alone.
@@ -23,12 +18,14 @@ from gonio.signal.axis import Axes
 from gonio.signal.consts import BoolArray, FloatArray
 from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame, inclination, wrap
+from gonio.signal.sense import Seen, along, arm_seen, sense
 
-#: Flexion at the straightest of a session with standing, rad: of the standing itself or, where somebody stands softer
-#: than that, of what came after (textbooks of gait draw about as much at initial contact and in terminal stance:
-#: general knowledge, not measured here). An assumption, no better than some 3°, and its error goes whole into every
-#: flexion, so the summary says where the zero came from.
-STRAIGHTEST_FLEXION: Final = math.radians(5.0)
+#: Flexion of quiet standing, and of the straightest in which an upright leg was seen: what straightens the leg more of
+#: the two is believed. People stand softer than is thought (two recordings with optical truth: 10 and 15 degrees;
+#: a third about 5) and walk about as straight as textbooks of gait draw it (the same two: 7 to 8). An assumption, no
+#: better than some 3 to 5 degrees, whose error goes whole into every flexion: so the summary says where the zero came
+#: from, and a guided pose is better.
+STANDING_FLEXION, STRAIGHTEST_FLEXION = math.radians(7.0), math.radians(6.0)
 #: Flexion at the straightest of a session without standing, rad: an exercise extends further than a step does.
 RANGE_FLEXION: Final = math.radians(3.0)
 
@@ -36,20 +33,20 @@ _BIN_S: Final = 0.2
 _MAX_BINS: Final = 3000  # 10 min at 5 a second; beyond, every second one is dropped
 _STILL_RAD_S: Final = 0.15  # quiet standing sways by less (measured 0.01 to 0.08)
 _STILL_BINS: Final = 4  # so long still before it is a posture
-_FIRST_BINS: Final = 10  # the session's beginning
-_MIN_STANDING_BINS: Final = 3
+_MIN_STANDING_BINS, _SETTLED_BINS = 3, 20
 _UPRIGHT: Final = math.cos(math.radians(38.0))
-_MIN_ARM_M, _MAX_ARM_M = 0.06, 0.32  # shorter or longer: the motion did not show where the joint is
-_LEVER_ERROR: Final = math.radians(15.0)  # of where the lever arms say that the leg is straight
-#: Most that the lever arms say about the sense; not enough alone where somebody steps up or stands up, for there the
-#: bent leg rests as upright as the straight one.
-_LEVER_SCORE, _LEVER_SCORE_RISING = 1.5, 0.9
 _SOFT_STANDING: Final = math.radians(15.0)  # a knee more bent than that from the straightest stand is no stand
 _HYPEREXTENSION: Final = math.radians(30.0)
 #: Axis more upright than that in one of the sensors: the inclinations about it tell nothing.
 _STEEP: Final = math.cos(math.radians(35.0))
-_SAME_THIGH: Final = math.cos(math.radians(30.0))
-_MIN_RANGE: Final = math.radians(18.0)
+#: Log-odds of the sense from which on it is known: 12 to 1. What is in use is kept until they stand against it.
+KNOWN_SENSE, _AGAINST = 2.5, 1.0
+#: What is in use is kept until the knee was seen straighter by so much, rad: it was not straight then.
+_STRAIGHTER: Final = math.radians(6.0)
+#: A knee that rests no more bent than that may be called straight, degrees.
+_STRAIGHT_REST_DEG: Final = 45.0
+#: Range from which on its straightest may be called straight where no exercise was declared: walking has as much, rad.
+_WIDE: Final = math.radians(45.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +56,21 @@ class Zeroed:
     Attributes:
         frame: what turns attitudes into flexion.
         source: "standing" or "range".
-        sense: how clearly flexion's sense is known; below 1 it is not.
-        span: how far the knee was seen to move, rad.
+        sense: log-odds of flexion's sense, 0 or more.
+        plausible: whether what was seen allows to call the straightest straight.
+        stands: number of postures in which somebody stood.
     """
 
     frame: KneeFrame
     source: str
     sense: float
-    span: float
+    plausible: bool
+    stands: int
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the zero is more than a guess."""
+        return self.plausible or self.source not in ("standing", "range")
 
 
 class Postures:
@@ -151,118 +155,96 @@ class Postures:
         apart = np.abs(wrap(flexion[0] - flexion[1]))[~(steep[0] & steep[1])]
         return float(np.percentile(apart, 95.0)) if len(apart) else math.inf
 
-    def zero(self, axes: Axes, rule: ExerciseRule | None, held: KneeFrame | None) -> Zeroed | None:
+    def zero(self, axes: Axes, rule: ExerciseRule | None, held: Zeroed | None) -> Zeroed | None:
         """Find sense and zero for an axis; None when nothing was seen.
 
         Args:
             axes: the axis, either way round.
             rule: the declared exercise.
-            held: what is in use; its sense is kept until the knee would hyperextend as none does.
+            held: what is in use; its sense and its zero are kept until much speaks against them.
         """
         up1, up2, still = self._level(axes)
         if len(up1) == 0:
             return None
         bend = _bends(up1, up2, axes)
-        low, high = np.percentile(bend, (2.0, 98.0))
-        standing = _standing(up1, up2, still, axes)
-        sense = _sense(bend, up1, still, standing, _lever_straight(axes), rule)
-        if held is not None and (held.thigh @ axes.thigh) * (held.shank @ axes.shank) > 0:
-            kept = math.copysign(max(1.0, abs(sense)), float(held.thigh @ axes.thigh))
-            sense = kept if kept * sense > 0 or not _hyperextends(bend, kept, standing) else sense
-        flip = -1.0 if sense < 0 else 1.0
-        thigh, shank = flip * axes.thigh, flip * axes.shank
-        source = "standing" if np.count_nonzero(standing) >= _MIN_STANDING_BINS else "range"
-        if source == "standing":
-            poses = flip * bend[standing]
-            stood = float(np.median(poses[poses < poses.min() + _SOFT_STANDING]))
-            reached = min(stood, float(np.percentile(flip * bend, 0.5)))
-            straight = reached - STRAIGHTEST_FLEXION
+        upright = _upright(up1, up2, axes)
+        standing = still & upright
+        odds = sense(Seen(bend, up1, up2, still, standing), axes, rule)
+        if held is not None and (held.frame.thigh @ axes.thigh) * (held.frame.shank @ axes.shank) > 0:
+            way = math.copysign(1.0, float(held.frame.thigh @ axes.thigh))
+            odds = way * max(held.sense, abs(odds)) if way * odds > -_AGAINST else odds
         else:
-            straight = float(low if flip > 0 else -high) - RANGE_FLEXION
+            held = None
+        flip = -1.0 if odds < 0 else 1.0
+        if held is not None and held.frame.thigh @ axes.thigh * flip < 0:
+            held = None
+        thigh, shank = flip * axes.thigh, flip * axes.shank
+        flexion = flip * bend
+        low, high = (float(v) for v in np.percentile(flexion, (2.0, 98.0)))
+        stands = int(np.count_nonzero(standing))
+        stood = stands >= _MIN_STANDING_BINS
+        if stood:
+            poses = flexion[standing]
+            quiet = float(np.median(poses[poses < poses.min() + _SOFT_STANDING]))
+            least = float(np.percentile(flexion[upright], 1.0))
+            straight = min(quiet - STANDING_FLEXION, least - STRAIGHTEST_FLEXION)
+        else:
+            straight = low - RANGE_FLEXION
+        source = "standing" if stood else "range"
         # with both axes reversed each inclination changes its sign and its origin: take the zero over by one posture
-        offset = wrap(inclination(up2[:1], shank) - inclination(up1[:1], thigh))[0] - flip * bend[0]
-        upright = math.nan
-        if source == "standing":
+        straight += float(wrap(inclination(up2[:1], shank) - inclination(up1[:1], thigh))[0] - flexion[0])
+        if held is not None and (not stood or (held.source == source and held.stands >= _SETTLED_BINS)):
+            kept = _carried(held.frame, thigh, shank, up1, up2)
+            if float(wrap(np.array([kept - straight]))[0]) < _STRAIGHTER:
+                straight, source = kept, held.source
+        stance = math.nan
+        if stood:
             seen = inclination(up1[standing], thigh)
-            upright = math.atan2(float(np.mean(np.sin(seen))), float(np.mean(np.cos(seen))))
-        elif _seen(axes.thigh_arm, axes.thigh):
-            upright = float(inclination(-axes.thigh_arm[None], thigh)[0])
-        frame = KneeFrame(thigh, shank, straight + float(offset), upright)
-        return Zeroed(frame, source, abs(sense), float(high - low))
+            stance = math.atan2(float(np.mean(np.sin(seen))), float(np.mean(np.cos(seen))))
+        elif arm_seen(axes.thigh_arm, axes.thigh):
+            stance = float(inclination(-axes.thigh_arm[None], thigh)[0])
+        frame = KneeFrame(thigh, shank, straight, stance)
+        return Zeroed(frame, source, abs(odds), _plausible(high - low, rule, source), stands)
 
 
-def _hyperextends(bend: FloatArray, sign: float, standing: BoolArray) -> bool:
-    """Tell whether a sense makes the knee of the straightest standing hyperextend as no knee does."""
-    if not standing.any():
-        return False
-    flexion = sign * bend
-    return bool(np.percentile(flexion, 3.0) < flexion[standing].min() - _HYPEREXTENSION)
+def _carried(held: KneeFrame, thigh: FloatArray, shank: FloatArray, up1: FloatArray, up2: FloatArray) -> float:
+    """Give the zero for other axes that leaves the straightest quarter of the postures with the flexion it had."""
+    before = wrap(inclination(up2, held.shank) - inclination(up1, held.thigh) - held.straight)
+    straightest = before <= np.percentile(before, 25.0)
+    now = inclination(up2[straightest], shank) - inclination(up1[straightest], thigh)
+    moved = now - before[straightest]
+    return math.atan2(float(np.mean(np.sin(moved))), float(np.mean(np.cos(moved))))
+
+
+def _plausible(span: float, rule: ExerciseRule | None, source: str) -> bool:
+    """Whether what was seen allows for the zero, for a range of the knee in rad.
+
+    Where an exercise rests on a bent leg the range must lead from straight to such a rest: who gets up by half only, or
+    extends by half, was never straight. Elsewhere standing is straight enough, and without it so is the straight leg
+    that an exercise rests on, or the straightest of a wide range.
+    """
+    if rule is None:
+        return source != "range" or span >= _WIDE
+    least, most = rule.rest[0].knee
+    if rule.moves == "flexes" or most <= _STRAIGHT_REST_DEG:
+        return source != "range" or most <= _STRAIGHT_REST_DEG
+    if source != "range" and not rule.closed:
+        return True
+    return span + RANGE_FLEXION >= math.radians(least + (most - least) / 3.0)
 
 
 def _bends(up1: FloatArray, up2: FloatArray, axes: Axes) -> FloatArray:
-    """Give the difference of the inclinations (n,) in rad, without a jump within the range seen."""
-    return np.asarray(np.unwrap(wrap(inclination(up2, axes.shank) - inclination(up1, axes.thigh))))
+    """Give the difference of the inclinations (n,) in rad, without a jump within less than a turn around their mean."""
+    bend = inclination(up2, axes.shank) - inclination(up1, axes.thigh)
+    middle = math.atan2(float(np.mean(np.sin(bend))), float(np.mean(np.cos(bend))))
+    return wrap(bend - middle) + middle
 
 
-def _standing(up1: FloatArray, up2: FloatArray, still: BoolArray, axes: Axes) -> BoolArray:
-    """Which postures (n,) are quiet standing: both segments upright by their lever arms."""
-    if not _seen(axes.thigh_arm, axes.thigh):
-        return np.zeros(len(still), dtype=np.bool_)
-    standing = still & (_along(up1, -axes.thigh_arm, axes.thigh) > _UPRIGHT)  # the joint is below the thigh's sensor
-    if _seen(axes.shank_arm, axes.shank):
-        standing &= _along(up2, axes.shank_arm, axes.shank) > _UPRIGHT  # and above the shank's
-    return np.asarray(standing)
-
-
-def _sagittal(vectors: FloatArray, axis: FloatArray) -> FloatArray:
-    """Take the part along the axis out of vectors (..., 3): no rotation about it shows that part of a lever arm."""
-    return np.asarray(vectors - (vectors @ axis)[..., None] * axis)
-
-
-def _seen(arm: FloatArray, axis: FloatArray) -> bool:
-    return bool(_MIN_ARM_M <= np.linalg.norm(_sagittal(arm, axis)) <= _MAX_ARM_M)
-
-
-def _along(up: FloatArray, arm: FloatArray, axis: FloatArray) -> FloatArray:
-    """Give the cosine (n,) between "up" (n, 3) and a lever arm (3,), seen along the axis."""
-    flat, flat_arm = _sagittal(up, axis), _sagittal(arm, axis)
-    return np.asarray(flat @ flat_arm / (np.linalg.norm(flat, axis=1) * np.linalg.norm(flat_arm)))
-
-
-def _lever_straight(axes: Axes) -> float:
-    """Difference of the inclinations when the lever arms are in line, rad; NaN when they are not known."""
-    if not (_seen(axes.thigh_arm, axes.thigh) and _seen(axes.shank_arm, axes.shank)):
-        return math.nan
-    one = inclination(-axes.thigh_arm[None], axes.thigh)[0]
-    two = inclination(axes.shank_arm[None], axes.shank)[0]
-    return float(two - one)
-
-
-def _sense(
-    bend: FloatArray, thigh: FloatArray, still: BoolArray, standing: BoolArray, lever: float, rule: ExerciseRule | None
-) -> float:
-    """Weigh the grounds for flexion being where ``bend`` (n,) grows: positive for, negative against."""
-    low, high = (float(v) for v in np.percentile(bend, (3.0, 97.0)))
-    span = high - low
-    if span < _MIN_RANGE:
-        return 0.0
-    score = 0.0
-    if not math.isnan(lever):
-        off = float(wrap(np.array([0.5 * (low + high) - lever]))[0])
-        most = _LEVER_SCORE_RISING if rule is not None and rule.closed and rule.moves == "extends" else _LEVER_SCORE
-        score += max(-most, min(most, off / _LEVER_ERROR))
-    if np.count_nonzero(standing) >= _MIN_STANDING_BINS:
-        stood = float(np.median(bend[standing]))
-        score += 3.0 * ((high - stood) - (stood - low)) / span
-    elif rule is not None and rule.moves == "flexes":
-        calm = np.flatnonzero(still[:_FIRST_BINS])  # the straight leg that it begins from, at rest if it did rest
-        first = bend[calm] if len(calm) else bend[:_STILL_BINS]
-        score += 2.0 * (high + low - 2.0 * float(np.median(first))) / span
-    elif rule is not None and rule.moves == "extends" and not (rule.closed or rule.faint):
-        usual = np.median(thigh, axis=0)
-        near = thigh @ (usual / np.linalg.norm(usual)) > _SAME_THIGH  # not the standing that went before
-        hanging = bend[near & still]
-        low, high = (float(v) for v in np.percentile(bend[near], (3.0, 97.0))) if near.any() else (0.0, 0.0)
-        if len(hanging) and high - low >= _MIN_RANGE:
-            score += 2.0 * (2.0 * float(np.median(hanging[:10])) - high - low) / (high - low)
-    return score
+def _upright(up1: FloatArray, up2: FloatArray, axes: Axes) -> BoolArray:
+    """Which postures (n,) are of a leg that stands or walks: both segments upright by their arms."""
+    if not arm_seen(axes.thigh_arm, axes.thigh):
+        return np.zeros(len(up1), dtype=np.bool_)
+    upright = along(up1, -axes.thigh_arm, axes.thigh) > _UPRIGHT  # the joint is below the thigh's sensor
+    if arm_seen(axes.shank_arm, axes.shank):
+        upright &= along(up2, axes.shank_arm, axes.shank) > _UPRIGHT  # and above the shank's
+    return np.asarray(upright)
