@@ -50,6 +50,7 @@ _RETURN_S: Final = 1.5  # time given to come from done to back
 _FOLLOW_S: Final = 3.0  # time constant with which the rest follows small offsets
 #: Longest duration of what could be a stride, s (slow walking has strides of 2 s), and how round one is at least.
 _STRIDE_S, _ROUND = 2.5, 0.35
+_TWO_STRIDES_S: Final = 5.0  # shorter may be a step with what was before or after it
 #: Mean shaking, m/s², from which on a short excursion may be a step and waits to be judged; so does one that no other
 #: came before for so long, s: it may be the first step of a walk.
 _STEP_SHAKE, _PAUSE_S = 0.12, 10.0
@@ -417,7 +418,7 @@ class RepCounter:
         path = RepPath(t, self._x[start:end], flexion, base, low, self.signal, all(past.measured[start:end]))
         top = max(start, min(end - 1, self._top))
         rest, far = ((past.flexion[k] if past.sure[k] else math.nan, past.thigh[k]) for k in (start, top))
-        doubtful = duration < 2.0 * _STRIDE_S and (shake > _STEP_SHAKE or (stride and t[0] - self._given_s > _PAUSE_S))
+        doubtful = duration < _TWO_STRIDES_S and (shake > _STEP_SHAKE or t[0] - self._given_s > _PAUSE_S)
         due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if doubtful else past.t[now]
         self._waiting.append(_Candidate(path, rom, rest, far, quiet_s, due_s))
 
@@ -427,11 +428,7 @@ class RepCounter:
         while self._waiting and (stopped or self._waiting[0].due_s <= now_s):
             one = self._waiting.popleft()
             t = one.path.t_s
-            duration = t[-1] - t[0]
-            middle = 0.5 * (t[0] + t[-1])
-            if (duration < 2.0 * _STRIDE_S and self._walking(t[0], now_s)) or (
-                duration < _STRIDE_S and self._walking(middle, now_s)
-            ):
+            if t[-1] - t[0] < _TWO_STRIDES_S and any(self._walking(s, now_s) for s in (t[0], 0.5 * (t[0] + t[-1]))):
                 continue
             usual = self._usual() if self._roms else None
             self._given_s = t[-1]
