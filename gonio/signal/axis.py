@@ -16,8 +16,6 @@ Relative sign
     other. Both hypotheses are fitted (lever arms by least squares, linear once delta is given) and the residuals
     compared: this is the vote. It is the acceleration argument of Seel et al. 2014 (doi 10.3390/s140406891) in a
     form that is linear and independent of how the sensors are turned.
-Blocks
-    Statistics are cut by sample index, never by chunk; blocks without motion are left out; old blocks make room.
 """
 
 import math
@@ -27,14 +25,9 @@ from typing import Final
 
 import numpy as np
 
+from gonio.signal.blocks import FAINT, BlockSums
 from gonio.signal.consts import FloatArray
-from gonio.signal.orient import rotation_matrices
 
-#: Rate to which a block is thinned before the sums, Hz: the knee's motion is below 6 Hz.
-_SUM_RATE_HZ: Final = 30.0
-#: Width of the smoothing window, s: takes impacts, tremor (6 to 12 Hz) and the flesh's ringing out of the second
-#: derivative.
-_SMOOTH_S: Final = 0.16
 #: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
 _ARM_RIDGE: Final = 0.02
 
@@ -57,8 +50,8 @@ _FORCE_SHARE: Final = 1.0
 _PLANE_SHARE: Final = 2.0
 _ROUNDS: Final = 2  # for every first guess, and again for the best of them
 _SETTLED: Final = 1.0 - 1e-6  # cosine between an axis and the next round's: 0.08°
-#: Mean squared relative rotation below which a block hardly counts, (rad/s)², and the misfit that is as good as none.
-_FAINT, _FIT_FLOOR = 0.02, 0.004
+#: Misfit that is as good as none.
+_FIT_FLOOR: Final = 0.004
 #: The heading between the two earth frames drifts with what the gyroscopes' biases are misjudged by: rad/√s.
 _DRIFT: Final = math.radians(1.5)
 #: How many independent samples a block's heading is worth, half.
@@ -69,30 +62,6 @@ _AROUND: Final = np.radians(np.arange(-60.0, 61.0, 4.0))
 _NEAR: Final = np.radians(np.arange(-4.0, 4.01, 0.5))
 #: (steps, 3): 1, cos delta, sin delta.
 _TRIG: Final = np.stack([np.ones(_STEPS), np.cos(_DELTAS), np.sin(_DELTAS)], axis=1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockSums:
-    """One block of motion, reduced to what the fit needs (all per sample, so that blocks compare).
-
-    Attributes:
-        thigh: (3, 3, 3, 3) products of the parts of the relative angular velocity in the thigh's frame, (rad/s)².
-        shank: the same in the shank's frame.
-        turn: (3, 3, 3) mean of R1' T R2 for T the vertical projector, the horizontal one and the quarter turn.
-        force: (12, 12) products of the parts of the joint's acceleration seen from both sides.
-        plane: (2,) cosine and sine of twice the heading at which both segments swing in one upright plane, times how
-            clearly they do, 0 to 1.
-        energy: mean squared angular velocity of the busier sensor, (rad/s)².
-        at_s: kit's clock, s.
-    """
-
-    thigh: FloatArray
-    shank: FloatArray
-    turn: FloatArray
-    force: FloatArray
-    plane: FloatArray
-    energy: float
-    at_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,103 +88,6 @@ class Axes:
     blocks: int
 
 
-def _smooth(x: FloatArray, width: int) -> FloatArray:
-    """Mean over a window (valid part only) of an (n, 3) array."""
-    if width == 1:
-        return x
-    total = np.cumsum(np.concatenate([np.zeros((1, x.shape[1])), x]), axis=0)
-    return np.asarray((total[width:] - total[:-width]) / width)
-
-
-def _lever(gyr: FloatArray, rate_hz: float) -> FloatArray:
-    """(n, 3, 3) matrices that turn a lever arm into the acceleration of its far end against the sensor."""
-    rates = np.gradient(gyr, 1.0 / rate_hz, axis=0)
-    out = np.empty((len(gyr), 3, 3))
-    x, y, z = gyr.T
-    dx, dy, dz = rates.T
-    out[:, 0, 0] = -(y * y + z * z)
-    out[:, 1, 1] = -(x * x + z * z)
-    out[:, 2, 2] = -(x * x + y * y)
-    out[:, 0, 1], out[:, 1, 0] = x * y - dz, x * y + dz
-    out[:, 0, 2], out[:, 2, 0] = x * z + dy, x * z - dy
-    out[:, 1, 2], out[:, 2, 1] = y * z - dx, y * z + dx
-    return out
-
-
-def _parts(rot: FloatArray, own: FloatArray, other: FloatArray, turn: float) -> FloatArray:
-    """Parts (3, n, 3) of own - R' Rz(delta) other, in the own frame, that go with 1, cos delta and sin delta."""
-    flat = other.copy()
-    flat[:, 2] = 0.0
-    across = np.stack([-other[:, 1], other[:, 0], np.zeros(len(other))], axis=1) * turn
-    upright = other - flat
-    back = [(v[:, None] @ rot)[:, 0] for v in (upright, flat, across)]
-    return np.stack([own - back[0], -back[1], -back[2]])
-
-
-def _without_trend(columns: FloatArray) -> FloatArray:
-    """Take mean, slope and bow out of (n, 2, m): what a filter's slow tilt errors leak of gravity."""
-    t = np.linspace(-1.0, 1.0, len(columns))
-    basis, _ = np.linalg.qr(np.stack([np.ones_like(t), t, t * t], axis=1))
-    flat = columns.reshape(len(columns), -1)
-    return np.asarray((flat - basis @ (basis.T @ flat)).reshape(columns.shape))
-
-
-def _products(parts: FloatArray) -> FloatArray:
-    """Sum the products of three parts (3, n, 3) over the samples: (3, 3, 3, 3), part, part, direction, direction."""
-    rows = parts.transpose(1, 0, 2).reshape(-1, 9)
-    return np.asarray((rows.T @ rows).reshape(3, 3, 3, 3).transpose(0, 2, 1, 3))
-
-
-def block_sums(
-    quats: tuple[FloatArray, FloatArray],
-    acc: tuple[FloatArray, FloatArray],
-    gyr: tuple[FloatArray, FloatArray],
-    rate_hz: float,
-    at_s: float = 0.0,
-) -> BlockSums:
-    """Reduce a block of samples; each argument is (thigh, shank), arrays as in ``orient.Attitude`` and chunks."""
-    width = max(1, round(_SMOOTH_S * rate_hz))
-    step = max(1, int(rate_hz / _SUM_RATE_HZ))
-    centre = slice((width - 1) // 2, len(acc[0]) - width // 2)
-    rot = [rotation_matrices(q[centre][::step]) for q in quats]
-    smooth = [_smooth(g, width) for g in gyr]
-    lever = [_lever(w, rate_hz)[::step] for w in smooth]
-    turning = [w[::step] for w in smooth]
-    force = [_smooth(a, width)[::step] for a in acc]
-    n = len(turning[0])
-    world = [(r @ w[:, :, None])[:, :, 0] for r, w in zip(rot, turning, strict=True)]
-    thigh = _parts(rot[0], turning[0], world[1], 1.0)
-    shank = _parts(rot[1], turning[1], world[0], -1.0)  # the way back: Rz(-delta)
-    sums = [_products(p) / n for p in (thigh, shank)]
-    turn = np.empty((3, 3, 3))
-    a, b = rot
-    turn[0] = a[:, 2].T @ b[:, 2] / n
-    turn[1] = (a[:, 0].T @ b[:, 0] + a[:, 1].T @ b[:, 1]) / n
-    turn[2] = (a[:, 1].T @ b[:, 0] - a[:, 0].T @ b[:, 1]) / n
-    near = a[:, :2] @ lever[0]
-    far = b[:, :2] @ lever[1]
-    felt = [(r[:, :2] @ f[:, :, None])[:, :, 0] for r, f in zip(rot, force, strict=True)]
-    columns = np.empty((n, 2, 12))
-    columns[:, :, 0:3] = near
-    columns[:, :, 3:6] = far
-    columns[:, 0, 6:9], columns[:, 1, 6:9] = -far[:, 1], far[:, 0]
-    columns[:, :, 9], columns[:, :, 10] = felt
-    columns[:, 0, 11], columns[:, 1, 11] = -felt[1][:, 1], felt[1][:, 0]
-    rows = _without_trend(columns).reshape(-1, 12)
-    energy = max(float(np.mean(np.sum(w * w, axis=1))) for w in turning)
-    return BlockSums(sums[0], sums[1], turn, rows.T @ rows / n, _plane(world[0], world[1]), energy, at_s)
-
-
-def _plane(thigh: FloatArray, shank: FloatArray) -> FloatArray:
-    """Give ``BlockSums.plane`` for angular velocities (n, 3), each in its sensor's earth frame."""
-    shared = 1.0 + 0.0j
-    for turning in (thigh, shank):
-        across = turning[:, 0] + 1j * turning[:, 1]
-        clear = complex(np.mean(across * across)) / (float(np.mean(np.abs(across) ** 2)) + _FAINT)
-        shared *= clear if turning is thigh else clear.conjugate()
-    return np.array((shared.real, shared.imag))
-
-
 @dataclass(slots=True, eq=False)
 class _Stack:
     """Blocks, stacked for the fit."""
@@ -240,7 +112,7 @@ def _headings(s: _Stack, j1: FloatArray, j2: FloatArray, arms: FloatArray | None
     for sums, j in ((s.thigh, j1), (s.shank, j2)):
         beside += np.einsum("wabii->wab", sums) - np.einsum("i,wabij,j->wab", j, sums, j)
     whole = np.einsum("wabii->wab", s.thigh)
-    own = np.einsum("waa->w", whole)[:, None] + _FAINT
+    own = np.einsum("waa->w", whole)[:, None] + FAINT
     floor = 0.05 * own
     force = None if arms is None else _disagreement(s.force, arms)
 
@@ -355,7 +227,7 @@ def _judge(s: _Stack, j1: FloatArray, j2: FloatArray, trig: FloatArray) -> tuple
         total += 0.5 * np.einsum("wii->w", each)
         about += 0.5 * np.einsum("i,wij,j->w", j, each, j)
     apart = 1.0 - np.einsum("wk,i,wkij,j->w", trig, j1, s.turn, j2)
-    counts = total / (total + _FAINT)
+    counts = total / (total + FAINT)
     fit = -float(np.sum(counts * np.log(1.0 - about / (total + 1e-9) + apart + _FIT_FLOOR)))
     weight = counts / (total - about + 0.02 * total + 1e-4)
     hinge = float(np.sum(weight * about) / (np.sum(weight * total) + 1e-12))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gonio.signal.agree import (
+    SLIP,
     Candidate,
     axes_apart,
     carried,
@@ -22,7 +23,8 @@ from gonio.signal.agree import (
     proposed,
     with_kept_zero,
 )
-from gonio.signal.axis import Axes, BlockSums, block_sums, fit_axes
+from gonio.signal.axis import Axes, fit_axes
+from gonio.signal.blocks import BlockSums, block_sums
 from gonio.signal.consts import FloatArray
 from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame
@@ -192,7 +194,7 @@ class Calibration:
         zeroed = held if zeroed is None else with_kept_zero(zeroed, candidate, self.postures)
         zeroed = self._poses.correct(zeroed, flexions(self.postures, zeroed.frame))
         turned = float(zeroed.frame.thigh @ candidate.frame.thigh) < 0
-        if turned or not plausible(self.postures, zeroed.frame):
+        if turned or not (plausible(self.postures, zeroed.frame) and plausible(self.postures, frame_then, SLIP)):
             if own is not None and own.sense >= KNOWN_SENSE and float(own.frame.thigh @ candidate.frame.thigh) < 0:
                 self._drop(candidate, own)
             return frame
