@@ -163,7 +163,7 @@ async def test_both_legs_of_a_sitting_stand_side_by_side(get: Get, book: SampleB
     leg("right", 140, 10, exercise="lunge")
     leg("right", 140, 5, source="recording")
     text = (await get(f"/sessions/{left}")).text
-    assert "The left leg reaches 50\u202f% of the right one’s range" in text
+    assert "The left leg reaches 50\u202f% of the right one&#39;s range" in text
     assert f'href="/sessions/{right}"' in text
     assert re.search(r">\d+° less<", text)
     assert "The right leg reaches" in (await get(f"/sessions/{right}")).text

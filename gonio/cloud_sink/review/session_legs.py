@@ -82,7 +82,7 @@ def _finding(here: SessionSummary, there: SessionSummary) -> str:
     if one is None or two is None or two <= 0:
         return f"The {there.side} leg did the same exercise in this sitting"
     what = "height" if raises(here) else "range"
-    return f"The {here.side} leg reaches {percent(one / two)} of the {there.side} one’s {what}"
+    return f"The {here.side} leg reaches {percent(one / two)} of the {there.side} one's {what}"
 
 
 def _table(here: SessionSummary, there: SessionSummary) -> Table:
