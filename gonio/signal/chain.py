@@ -129,6 +129,7 @@ class KneeChain:
         self._calibration = Calibration(rate_hz, RULES.get(exercise) if exercise is not None else None, stored)
         self._tracker: KneeTracker | None = None
         self._shake = _Shake(rate_hz)
+        self._declared = exercise
         self._counting = Counting(exercise, rate_hz, goal=goal, program=program)
         self._goal = goal
         self._curve = Curve()
@@ -267,6 +268,7 @@ class KneeChain:
         )
         if self._calibration.lost:  # as at the beginning: what comes now is kept until it is known again
             self._tracker = None
+            self._counting.moved()
         if frame is None:
             return []
         if self._tracker is None:
@@ -296,15 +298,20 @@ class KneeChain:
             most, least = max(r.peak_flexion for r in measured), min(r.min_flexion for r in measured)
         else:
             most, least = self._curve.extremes()
-        exercise, recognised, unsure = counting.exercise()
+        zeroed = self._calibration.zeroed if self._calibration.shown else None
+        frame = None if zeroed is None else zeroed.frame
+        verdict = counting.verdict(frame, assumed=self._calibration.source == "range")
+        recognised = self._declared is None
         begun = self._calibrated_at is not None
         flags = counting.flags() | self._calibration.flags(begun=begun)
-        if unsure:
+        if recognised and reps and not verdict.sure:
             flags.add("exercise-uncertain")
+        if verdict.other:
+            flags.add("other-exercise")
         if self._gap:
             flags.add("gap")
         return SessionResult(
-            exercise=exercise,
+            exercise=verdict.name if self._declared is None else self._declared,
             recognised=recognised,
             reps=reps,
             calibrated_at_s=self._calibrated_at,
@@ -322,6 +329,7 @@ class KneeChain:
             sets=sets_of(reps, self._goal),
             steps=counting.steps,
             walking_s=counting.walking_s,
+            likeness=verdict.likeness,
             calibration=self._calibration.stored(),
         )
 

@@ -10,7 +10,6 @@ only, when it tells of many more repetitions than the knee's angle.
 """
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,7 +18,8 @@ from gonio.signal.consts import NO_EXERCISE, RepSignal
 from gonio.signal.exercises import RULES, UNDECLARED, ExerciseRule
 from gonio.signal.gait import Gait
 from gonio.signal.goal import Goal
-from gonio.signal.recognise import guess
+from gonio.signal.knee import KneeFrame
+from gonio.signal.recognise import Verdict, judge
 from gonio.signal.reps import Found, Moments, RepCounter
 from gonio.signal.tilt import Tilt
 
@@ -28,6 +28,7 @@ _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a k
 #: So many repetitions, alike in range and duration within these factors, show what is done.
 _CLEAR, _ALIKE_ROM, _ALIKE_TIME = 3, 2.0, 3.0
 _MOST: Final = 2000  # repetitions of a rival that are kept
+_JUDGED: Final = 40  # last repetitions that the exercise is told by
 _MIN_REPS: Final = 2  # of an undeclared exercise that is not clear
 _SPARE_SHARE: Final = 0.5  # of the knee's smallest range is the smallest tilt: a closed knee is shared by two segments
 _MANY: Final = 2.0  # times the knee's repetitions that the tilt must have to be what is done
@@ -93,11 +94,12 @@ class Counting:
         """
         if exercise is not None and exercise != NO_EXERCISE and exercise not in RULES:
             raise ValueError(f"there is no exercise {exercise!r}; there are: {', '.join(RULES)}")
-        del program
         self.gait = Gait(rate_hz)
         self.found: list[Found] = []
         self.tilt: list[float] = []
         self._declared = exercise
+        self._program = program
+        self._elsewhere = 0  # repetitions found while the sensors sat elsewhere
         rules: tuple[ExerciseRule, ...] = UNDECLARED
         if exercise is not None:
             rules = () if exercise == NO_EXERCISE else (RULES[exercise],)
@@ -225,20 +227,21 @@ class Counting:
             best = lift
         return best if best.worth() else None
 
-    def exercise(self) -> tuple[str, bool, bool]:
-        """Give the exercise's name, whether it was recognised, and whether the recognition is unsure."""
-        if self._declared is not None:
-            return self._declared, False, False
-        if self._chosen is None or not self.found:
-            return NO_EXERCISE, True, False
-        rule = self._chosen.counter.rule
-        if rule.signal == "thigh":
-            return "straight-leg-raise", True, True  # which way the leg lies cannot be told without standing
-        guesses = [guess(rule, one.rest, one.far) for one in self.found]
-        names = Counter(name for name, _ in guesses)
-        name, votes = names.most_common(1)[0]
-        sure = sum(clear for guessed, clear in guesses if guessed == name)
-        return name, True, 2 * min(votes, sure) <= len(guesses)
+    def moved(self) -> None:
+        """Take note that the sensors do not sit any more as they did."""
+        self._elsewhere = len(self.found)
+
+    def verdict(self, frame: KneeFrame | None, *, assumed: bool) -> Verdict:
+        """Judge which exercise the repetitions show.
+
+        Args:
+            frame: the knee's frame; None when it is not known.
+            assumed: whether its zero was assumed.
+        """
+        looks = [one.look for one in self.found]
+        now = looks[self._elsewhere :]
+        seen = (now, frame) if now else (looks, None)  # a frame tells nothing of how the sensors sat before
+        return judge(self._declared, seen[0][-_JUDGED:], seen[1], assumed=assumed, program=self._program)
 
     def flags(self) -> set[str]:
         """Give what limits the trust in the count."""

@@ -18,10 +18,10 @@ How to read a rule
     *What may be said of it.* ``measures`` names the figures that mean something in this exercise.
 
     *Recognising it.* ``rest`` is where the leg rests: one posture or several that the exercise is done in. ``turn`` is
-    how far thigh and shank turn to the far end of a full repetition, forward and up being positive; only the proportion of
-    the two is used, so that a small repetition looks like a large one. ``most`` is the largest turn of
-    either that still is this exercise. ``covers`` are exercises whose motion also goes under this name in practice, so
-    that they are never held against it.
+    how far thigh and shank turn to the far end of a full repetition, forward and up being positive; only the proportion
+    of the two is used, so that a small repetition looks like a large one. ``most`` is the largest turn of either that
+    still is this exercise. ``covers`` are exercises whose motion also goes under this name in practice, so that they
+    are never held against it.
 
 How to add one
     1. Put its name into ``consts.EXERCISES`` and its rule, in the same order, here. The ranges of ``rest`` should be

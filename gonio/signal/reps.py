@@ -27,6 +27,7 @@ from gonio.signal.exercises import ExerciseRule
 from gonio.signal.gait import SETTLED_S, roundness
 from gonio.signal.goal import Goal
 from gonio.signal.metrics import RepPath, rep_event
+from gonio.signal.recognise import Look
 from gonio.signal.tilt import Anew, tilt_from
 
 #: Excursion that starts a repetition, as a share of the median of the patient's last repetitions.
@@ -68,6 +69,9 @@ _REBOUND_S: Final = 0.8
 _REBOUNDS: Final = ((0.8, 0.4), (1.6, 0.25))
 #: Slower is rest (the foot's stance in a slow walk is as slow for a second), and slower than that is lying still.
 _QUIET_RAD_S, _STILL_RAD_S = 0.3, 0.15
+#: Rest that a repetition's path begins with where there is some, s, and the least fall of a signal that is still on its
+#: way back, as a share of the range within a time, s: so the path holds the whole of both ways.
+_LEAD_S, _FALLING_SHARE, _FALLING_S = 0.6, 0.01, 0.1
 #: A leg at rest for that long is not in the middle of a walk; one that moves by less than this share of how far it came
 #: down in that time lies still.
 _STOPPED_S, _STILL_SHARE = 0.8, 0.1
@@ -138,6 +142,7 @@ class Found:
         far: the pose furthest from that.
         bend: the counted signal at rest, rad.
         quiet_s: how long the leg had been at rest before it, s.
+        look: the two poses as both sensors show them, whatever is known of the knee.
     """
 
     rep: RepEvent
@@ -145,11 +150,14 @@ class Found:
     far: Pose
     bend: float
     quiet_s: float
+    look: Look
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidate:
     path: RepPath
+    span: tuple[float, float]  # s, from leaving the rest to being back
+    look: Look
     rom: float
     rest: Pose
     far: Pose
@@ -186,6 +194,7 @@ class RepCounter:
         self._roms: list[float] = []
         self._dt = 1.0 / rate_hz
         self._follow = min(1.0, self._dt / _FOLLOW_S)
+        self._lead, self._lag = round(_LEAD_S * rate_hz), max(1, round(_FALLING_S * rate_hz))
         self._longest = LONGEST_S if rule.held or not rule.name else _LONGEST_UNHELD_S
         self._past = Moments([], [], [], [], [], [], [], [], [])
         self._x: list[float] = []
@@ -238,7 +247,7 @@ class RepCounter:
         Returns:
             What is now a repetition, each with the index of the sample that it became one with.
         """
-        if not self._out and self._start > _TRIM:
+        if not self._out and self._start > _TRIM + self._lead:
             self._trim()
         first = len(self._x)
         self._past.extend(moments)
@@ -288,10 +297,10 @@ class RepCounter:
         return self._judge(math.inf)
 
     def _trim(self) -> None:
-        drop = self._start
+        drop = self._start - self._lead
         self._past.drop(drop)
         del self._x[:drop]
-        self._begin(0)
+        self._begin(self._lead)
 
     # --- the machine ------------------------------------------------------------------------------------------------
 
@@ -368,12 +377,12 @@ class RepCounter:
     def _returning(self, i: int, x: float, rom: float) -> None:
         if x < self._low:
             self._low, self._lowest = x, i
-        back = x <= self._base + _BACK_SHARE * rom
+        back = x <= self._base + _BACK_SHARE * rom and x > self._x[i - self._lag] - _FALLING_SHARE * rom
         turned = x > self._low + 0.05 * rom
         if not (back or turned or self._past.t[i] - self._done_at > _RETURN_S):
             return
         start, base = self._from_stop(rom)
-        self._close(start, i + 1, base, self._low, i)
+        self._close(start, (self._lowest if turned else i) + 1, base, self._low, i)
         self._base = self._low
         self._begin(i)
 
@@ -413,29 +422,38 @@ class RepCounter:
         if stride and self.signal == "knee" and _round(past.up1[start:end], past.up2[start:end]) > _ROUND:
             return
         self._last = (t[-1], rom)
-        both = zip(past.flexion[start:end], past.sure[start:end], strict=True)
-        flexion = [angle if sure else math.nan for angle, sure in both]
-        path = RepPath(t, self._x[start:end], flexion, base, low, self.signal, all(past.measured[start:end]))
         top = max(start, min(end - 1, self._top))
+        look = Look((past.up1[start], past.up2[start]), (past.up1[top], past.up2[top]), self.signal)
+        measured = all(past.measured[start:end])
+        begin, near = start, _SHORT_SHARE * rom
+        while (
+            begin > max(0, start - self._lead)
+            and past.t[begin - 1] > last_end
+            and abs(self._x[begin - 1] - base) < near
+        ):
+            begin -= 1
+        both = zip(past.flexion[begin:end], past.sure[begin:end], strict=True)
+        flexion = [angle if sure else math.nan for angle, sure in both]
+        path = RepPath(past.t[begin:end], self._x[begin:end], flexion, base, low, self.signal, measured)
         rest, far = ((past.flexion[k] if past.sure[k] else math.nan, past.thigh[k]) for k in (start, top))
         doubtful = duration < _TWO_STRIDES_S and (shake > _STEP_SHAKE or t[0] - self._given_s > _PAUSE_S)
         due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if doubtful else past.t[now]
-        self._waiting.append(_Candidate(path, rom, rest, far, quiet_s, due_s))
+        self._waiting.append(_Candidate(path, (t[0], t[-1]), look, rom, rest, far, quiet_s, due_s))
 
     def _judge(self, now_s: float, *, stopped: bool = False) -> list[Found]:
         """Give the candidates that are due (all, when the leg has stopped) and were no walking."""
         found = []
         while self._waiting and (stopped or self._waiting[0].due_s <= now_s):
             one = self._waiting.popleft()
-            t = one.path.t_s
-            if t[-1] - t[0] < _TWO_STRIDES_S and any(self._walking(s, now_s) for s in (t[0], 0.5 * (t[0] + t[-1]))):
+            left, back = one.span
+            if back - left < _TWO_STRIDES_S and any(self._walking(s, now_s) for s in (left, 0.5 * (left + back))):
                 continue
             usual = self._usual() if self._roms else None
-            self._given_s = t[-1]
+            self._given_s = back
             self._roms = [*self._roms[1 - _MEMORY :], one.rom]
             self._learn()
             rep = rep_event(one.path, self.rule, self._goal, usual)
-            found.append(Found(rep, one.rest, one.far, self._sign * one.path.base, one.quiet_s))
+            found.append(Found(rep, one.rest, one.far, self._sign * one.path.base, one.quiet_s, one.look))
         return found
 
 
