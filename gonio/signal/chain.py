@@ -105,6 +105,7 @@ class KneeChain:
         goal: Goal | None = None,
         program: tuple[str, ...] = (),
         stored: StoredCalibration | None = None,
+        joint: bool = True,
     ) -> None:
         """Begin a session.
 
@@ -115,11 +116,13 @@ class KneeChain:
             goal: what every repetition is to reach.
             program: the exercises among which one is recognised; all when empty.
             stored: the calibration of an earlier session with the same sensors, to be taken up if the motion agrees.
+            joint: False when both places hold the one sensor that is left: no angle is looked for.
 
         Raises:
             ValueError: rate_hz is not above 0, or an exercise is not known.
         """
         self.side = side
+        self._joint = joint
         self._rate = rate_hz
         self._filters = (AttitudeFilter(rate_hz), AttitudeFilter(rate_hz))
         self._block_samples = round(_BLOCK_S * rate_hz)
@@ -243,6 +246,8 @@ class KneeChain:
 
     def _close_block(self) -> list[Output]:
         block, self._block, self._filled = self._block, _new_block(), 0
+        if not self._joint:
+            return []
         up = [np.concatenate(u) for u in block.up]
         gyr = [np.concatenate(g) for g in block.gyr]
         measured = np.concatenate(block.measured)
