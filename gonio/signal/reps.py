@@ -268,6 +268,7 @@ class RepCounter:
         while self._waiting and self._waiting[-1].path.t_s[-1] > anew.since_s:
             self._waiting.pop()
         self._base = math.nan
+        self._begin(begin)
         return begin
 
     def _run(self, begin: int, end: int, first: int) -> list[tuple[int, Found]]:
