@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gonio.cli.names import EXERCISE_NAMES
 from gonio.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def demo(
     exercise: Annotated[
         str | None,
         typer.Option(
-            help="What the simulated leg does. With a recording: what to tell the kit; otherwise it finds out.",
+            metavar="NAME",
+            help="What the simulated leg does. With a recording: what to tell the kit; otherwise it finds out. "
+            f"One of: {EXERCISE_NAMES}.",
             show_default="heel-slide",
         ),
     ] = None,

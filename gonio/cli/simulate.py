@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gonio.cli.names import EXERCISE_NAMES
+
 if TYPE_CHECKING:
     from gonio.firmware_profiles import Profile
     from gonio.simulators.motion import Motion
@@ -30,7 +32,9 @@ def _root() -> None:
 def sensor(
     *,
     device: Annotated[str, typer.Option(help="Family of the sensors (see gonio devices).")] = "movella_dot",
-    exercise: Annotated[str, typer.Option(help="What the simulated leg does.")] = "heel-slide",
+    exercise: Annotated[
+        str, typer.Option(metavar="NAME", help=f"What the simulated leg does. One of: {EXERCISE_NAMES}.")
+    ] = "heel-slide",
     recording: Annotated[Path | None, typer.Option(help="Play this recording in place of a simulated leg.")] = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="How much motion.")] = 20.0,
     speed: Annotated[float, typer.Option(min=0.1, help="Simulated seconds per real second.")] = 1.0,
