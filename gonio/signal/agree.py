@@ -21,13 +21,14 @@ from typing import Final, Literal
 
 import numpy as np
 
-from gonio.signal.axis import Axes, BlockSums, fit_axes, hold_axes
+from gonio.signal.axis import Axes, fit_axes, hold_axes
+from gonio.signal.blocks import BlockSums
 from gonio.signal.consts import FloatArray
 from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame, inclination, plane, wrap
 from gonio.signal.sign import sign_vote
 from gonio.signal.stored import StoredCalibration
-from gonio.signal.zero import Postures, Zeroed
+from gonio.signal.zero import STRAIGHTEST_FLEXION, Postures, Zeroed
 
 Verdict = Literal["agrees", "open", "contradicts"]
 
@@ -45,6 +46,11 @@ _STRAIGHTEST, _DEEPEST = math.radians(-15.0), math.radians(155.0)
 #: Axes further apart than that are other axes, rad: fits from different exercises differ by up to half of it.
 OTHER_AXES: Final = math.radians(25.0)
 _STEEP: Final = math.cos(math.radians(35.0))  # axis more upright than that: its inclinations tell nothing
+#: Standing by "up" as it was in the standing of then: within this, in so many bins (0.6 s); of several stands the
+#: straightest and those not more bent than that count, as in ``zero``.
+_STANDING, _STANDING_BINS, _SOFT_STANDING = math.cos(math.radians(30.0)), 3, math.radians(15.0)
+#: A sensor turned further than that about the knee's axis is another mounting, rad.
+SLIP: Final = math.radians(20.0)
 _SAME_UP: Final = math.cos(math.radians(25.0))
 
 
@@ -107,13 +113,13 @@ def flexions(postures: Postures, frame: KneeFrame) -> FloatArray:
     return np.asarray(wrap(bend)[steep < _STEEP])
 
 
-def plausible(postures: Postures, frame: KneeFrame) -> bool:
-    """Tell whether all flexion seen is a knee's."""
+def plausible(postures: Postures, frame: KneeFrame, slack: float = 0.0) -> bool:
+    """Tell whether all flexion seen is a knee's, with a zero that may be off by ``slack`` rad."""
     bends = flexions(postures, frame)
     if len(bends) == 0:
         return True
     low, high = (float(v) for v in np.percentile(bends, (2.0, 98.0)))
-    return low > _STRAIGHTEST and high < _DEEPEST
+    return low > _STRAIGHTEST - slack and high < _DEEPEST + slack
 
 
 def carried(frame: KneeFrame, thigh: FloatArray, shank: FloatArray, postures: Postures) -> KneeFrame:
@@ -125,14 +131,36 @@ def carried(frame: KneeFrame, thigh: FloatArray, shank: FloatArray, postures: Po
 
 
 def with_kept_zero(own: Zeroed, kept: Candidate, postures: Postures) -> Zeroed:
-    """Choose between the zero of the postures since and the candidate's; standing goes first."""
-    if own.source != "range":
+    """Choose between the zero of the postures since and the candidate's; standing goes first.
+
+    Standing is also recognised by "up" being, in both sensors, about where it was in the standing of then.
+    """
+    if own.source == "standing":
         return own
     frame = carried(kept.frame, own.frame.thigh, own.frame.shank, postures)
+    stood = _stood(kept, frame, postures)
+    if not math.isnan(stood):
+        frame = replace(frame, straight=frame.straight + stood - STRAIGHTEST_FLEXION)
+        return replace(own, frame=frame, source="standing")
     further = float(wrap(np.array([frame.straight - own.frame.straight]))[0])
     if (kept.origin == "range" and further > 0) or not plausible(postures, frame):
         return own
     return replace(own, frame=frame, source=kept.source)
+
+
+def _stood(kept: Candidate, frame: KneeFrame, postures: Postures) -> float:
+    """Give the flexion in rad, in a frame, at the straightest of a session with standing; NaN without standing."""
+    if kept.origin != "standing" or math.isnan(kept.frame.upright):
+        return math.nan
+    up1, up2, still = postures.seen()
+    thigh, shank = _standing(kept.frame)
+    bends = wrap(inclination(up2, frame.shank) - inclination(up1, frame.thigh) - frame.straight)
+    poses = bends[still & (up1 @ thigh > _STANDING) & (up2 @ shank > _STANDING)]
+    if len(poses) < _STANDING_BINS:
+        return math.nan
+    stood = float(np.median(poses[poses < poses.min() + _SOFT_STANDING]))
+    reached = float(np.percentile(flexions(postures, frame), 0.5))
+    return min(stood, reached) if reached > stood - 2.0 * _SOFT_STANDING else math.nan
 
 
 def axes_apart(one: KneeFrame, other: KneeFrame) -> bool:

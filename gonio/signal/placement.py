@@ -25,6 +25,9 @@ _UPRIGHT: Final = math.cos(math.radians(38.0))
 _SHORTEST_M, _LONGEST_M = 0.06, 0.32  # a lever arm beyond was not seen
 _LEAST_BINS: Final = 10  # 2 s upright
 _MOST_RIGHT: Final = 0.1  # of the upright postures may be the right way round: the arms' errors
+#: Where one arm alone was seen its segment must be the wrong way round for this share of the session: a thigh may
+#: stand with the knee up, and a shank with the foot up, but not for most of the time.
+_MOSTLY: Final = 0.6
 _BENT: Final = math.radians(30.0)
 #: The thigh's share of turning (mean squares) above which it is no thigh that rests, over how many blocks.
 _BUSIER, _BUSY_BLOCKS = 6.0, 3
@@ -42,6 +45,7 @@ class Placement:
         """Begin with the declared exercise."""
         self.exchanged = False
         self._resting = rule is not None and rule.name in _RESTING_THIGH
+        self._lifted = rule is not None and rule.moves == "lifts"
         self._busy: list[bool] = []
 
     def take(self, gyr: tuple[FloatArray, FloatArray]) -> None:
@@ -59,12 +63,15 @@ class Placement:
         up1, up2, _ = postures.seen()
         thigh = _along(up1, -axes.thigh_arm, axes.thigh)
         shank = _along(up2, axes.shank_arm, axes.shank)
-        if thigh is None or shank is None:
-            return
-        right = np.count_nonzero((thigh > _UPRIGHT) & (shank > _UPRIGHT))
-        inverted = np.count_nonzero((thigh < -_UPRIGHT) & (shank < -_UPRIGHT))
-        if inverted >= _LEAST_BINS and right <= _MOST_RIGHT * inverted:
-            self.exchanged = True
+        if thigh is not None and shank is not None:
+            right = np.count_nonzero((thigh > _UPRIGHT) & (shank > _UPRIGHT))
+            inverted = np.count_nonzero((thigh < -_UPRIGHT) & (shank < -_UPRIGHT))
+            if inverted >= _LEAST_BINS and right <= _MOST_RIGHT * inverted:
+                self.exchanged = True
+        elif not self._lifted:
+            for one in (thigh, shank):
+                if one is not None and np.count_nonzero(one < -_UPRIGHT) >= max(_LEAST_BINS, _MOSTLY * len(one)):
+                    self.exchanged = True
 
 
 def _along(up: FloatArray, arm: FloatArray, axis: FloatArray) -> FloatArray | None:
