@@ -202,6 +202,7 @@ class RepCounter:
         self._waiting: deque[_Candidate] = deque()
         self._given_s = -math.inf  # end of the last repetition given
         self._last: tuple[float, float] = (-math.inf, 0.0)  # end (s) and range (rad) of the last candidate
+        self._settled_s = -math.inf  # when the last candidate had stopped falling
         self._quiet = 0
         self._stop = round(_STOPPED_S * rate_hz)
         self._learn()
@@ -215,6 +216,7 @@ class RepCounter:
         self._peak = self._valley = self._low = math.nan
         self._top = self._lowest = start
         self._done_at = math.nan
+        self._back: int | None = None  # where it was first back
 
     def _learn(self) -> None:
         usual = self._usual()
@@ -361,7 +363,7 @@ class RepCounter:
     def _again(self, i: int, x: float) -> None:
         """Close what went up and came down to a rest above the one it began at, and begin anew from there."""
         lowest, valley = self._lowest, self._valley
-        self._close(self._start, lowest + 1, valley, valley, i)
+        self._close(self._start, lowest + 1, lowest + 1, valley, valley, i)
         self._base = valley
         self._begin(lowest)
         self._out, self._peak, self._valley, self._top = True, x, x, i
@@ -371,19 +373,23 @@ class RepCounter:
         drop = self._peak - x
         if drop < _UNKNOWN_SHARE * (self._peak - self._base) or abs(self._x[i - self._stop] - x) > _STILL_SHARE * drop:
             return  # sagging, or on its way
-        self._close(self._start, i + 1, x, x, i)
+        self._close(self._start, i + 1, i + 1, x, x, i)
         self._base = x
         self._begin(i)
 
     def _returning(self, i: int, x: float, rom: float) -> None:
         if x < self._low:
             self._low, self._lowest = x, i
-        back = x <= self._base + _BACK_SHARE * rom and x > self._x[i - self._lag] - _FALLING_SHARE * rom
+        back = x <= self._base + _BACK_SHARE * rom
+        if back and self._back is None:
+            self._back = i
         turned = x > self._low + 0.05 * rom
-        if not (back or turned or self._past.t[i] - self._done_at > _RETURN_S):
+        falling = x <= self._x[i - self._lag] - _FALLING_SHARE * rom
+        if not ((back and not falling) or turned or self._past.t[i] - self._done_at > _RETURN_S):
             return
         start, base = self._from_stop(rom)
-        self._close(start, (self._lowest if turned else i) + 1, base, self._low, i)
+        end = (i if self._back is None else self._back) + 1
+        self._close(start, end, max(end, (self._lowest if turned else i) + 1), base, self._low, i)
         self._base = self._low
         self._begin(i)
 
@@ -400,8 +406,17 @@ class RepCounter:
 
     # --- what is a repetition ---------------------------------------------------------------------------------------
 
-    def _close(self, start: int, end: int, base: float, low: float, now: int) -> None:
-        """Take an excursion for a candidate, unless it is none at first sight."""
+    def _close(self, start: int, end: int, settled: int, base: float, low: float, now: int) -> None:
+        """Take an excursion for a candidate, unless it is none at first sight.
+
+        Args:
+            start: index where it left the rest.
+            end: index after it was back.
+            settled: index after it had stopped falling.
+            base: the rest before it, rad.
+            low: the rest after it, rad.
+            now: index of the last sample.
+        """
         past = self._past
         rom = self._peak - base
         quiet_s, self._quiet = self._quiet * self._dt, 0
@@ -429,13 +444,14 @@ class RepCounter:
         begin, near = start, _SHORT_SHARE * rom
         while (
             begin > max(0, start - self._lead)
-            and past.t[begin - 1] > last_end
+            and past.t[begin - 1] > self._settled_s
             and abs(self._x[begin - 1] - base) < near
         ):
             begin -= 1
-        both = zip(past.flexion[begin:end], past.sure[begin:end], strict=True)
+        self._settled_s = past.t[settled - 1]
+        both = zip(past.flexion[begin:settled], past.sure[begin:settled], strict=True)
         flexion = [angle if sure else math.nan for angle, sure in both]
-        path = RepPath(past.t[begin:end], self._x[begin:end], flexion, base, low, self.signal, measured)
+        path = RepPath(past.t[begin:settled], self._x[begin:settled], flexion, base, low, self.signal, measured)
         rest, far = ((past.flexion[k] if past.sure[k] else math.nan, past.thigh[k]) for k in (start, top))
         doubtful = duration < _TWO_STRIDES_S and (shake > _STEP_SHAKE or t[0] - self._given_s > _PAUSE_S)
         due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if doubtful else past.t[now]
