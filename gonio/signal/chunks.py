@@ -248,6 +248,7 @@ class StreamDefects:
         gaps: pauses too long to bridge.
         longest_gap_s: the longest of them, s.
         rate_hz: the sensor's real rate on the kit's clock, Hz (NaN before it is known).
+        clipped: samples found to be at the end of the sensor's range.
     """
 
     segment: Segment
@@ -258,6 +259,7 @@ class StreamDefects:
     gaps: int = 0
     longest_gap_s: float = 0.0
     rate_hz: float = float("nan")
+    clipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

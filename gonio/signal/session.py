@@ -1,25 +1,41 @@
 """One exercise on one side, from the two sensors' samples to its result: what kit and ``gonio analyze`` both use."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from gonio.signal import faults
+from gonio.signal.alone import Alone
 from gonio.signal.chain import KneeChain
-from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SampleChunk, SessionResult, TimedChunk
+from gonio.signal.chunks import (
+    AlignedChunk,
+    KneeAngleChunk,
+    RepEvent,
+    SampleChunk,
+    SessionResult,
+    StreamDefects,
+    TimedChunk,
+)
 from gonio.signal.clock import SensorClock
-from gonio.signal.consts import SEGMENTS, Segment, Side
+from gonio.signal.consts import NO_EXERCISE, SEGMENTS, Segment, Side
+from gonio.signal.faults import SensorWatch
 from gonio.signal.goal import Goal
 from gonio.signal.grid import Aligner
 from gonio.signal.stored import StoredCalibration
 
 Out: TypeAlias = KneeAngleChunk | RepEvent
 
+#: Rate of the grid when both sensors are faster than the first, Hz: a leg moves below 20 Hz, and every moment costs.
+_FAST_HZ, GRID_HZ = 120.0, 100.0
+#: What is said of two sensors, and means nothing where one was of no use.
+_OF_TWO: Final = frozenset({"sign-uncertain", "other-exercise", "sensors-exchanged", "same-segment"})
 #: A sensor that ends this much before the other was silent while the leg may have moved, s.
 _EARLY_END_S: Final = 2.0
 
 
 class Session:
-    """Composes clock, grid and knee chain.
+    """Composes clock, watch for faults, grid and knee chain.
 
     The law holds for the whole: however the two streams are cut into chunks, and in whatever order the chunks of
     thigh and shank come, the angles and repetitions given are the same to the last bit (but where one stream is ahead
@@ -42,17 +58,24 @@ class Session:
         Args:
             exercise: the declared exercise; None to recognise it.
             side: the leg, or None when it is none.
-            rate_hz: rate of the grid, Hz: the slower sensor's.
-            nominal_rate_hz: each sensor's nominal rate, Hz; the grid's where it is not given.
+            rate_hz: the slower sensor's rate, Hz; the grid's too, but for sensors so fast that it is GRID_HZ.
+            nominal_rate_hz: each sensor's nominal rate, Hz; rate_hz where it is not given.
             goal: what every repetition is to reach.
             program: the exercises among which one is recognised; all when empty.
             stored: the calibration of an earlier session with the same sensors, to be taken up if the motion agrees.
         """
-        rates = nominal_rate_hz or {}
-        self._clocks = {segment: SensorClock(segment, rates.get(segment, rate_hz)) for segment in SEGMENTS}
-        self._aligner = Aligner(rate_hz)
-        self._chain = KneeChain(rate_hz, exercise=exercise, side=side, goal=goal, program=program, stored=stored)
+        self._exercise, self._side, self._goal = exercise, side, goal
+        self._nominal_hz = {segment: (nominal_rate_hz or {}).get(segment, rate_hz) for segment in SEGMENTS}
+        self._grid_hz = rate_hz if rate_hz <= _FAST_HZ else GRID_HZ
+        self._clocks = {segment: SensorClock(segment, rate) for segment, rate in self._nominal_hz.items()}
+        self._watches = {segment: SensorWatch(rate) for segment, rate in self._nominal_hz.items()}
+        self._alone = Alone()
+        self._aligner = Aligner(self._grid_hz)
+        self._chain = KneeChain(self._grid_hz, exercise=exercise, side=side, goal=goal, program=program, stored=stored)
         self._last_s: dict[Segment, float] = {}
+        self._only: Segment | None = None
+        self._told_alone: SessionResult | None = None
+        self._reps: tuple[RepEvent, ...] = ()  # all, once some are told by one sensor
         self._finished = False
 
     def pose(self, start_s: float, end_s: float, flexion: float = 0.0) -> None:
@@ -72,28 +95,88 @@ class Session:
 
     def finish(self) -> list[Out]:
         """End the session; give the angles and repetitions that were still waiting."""
+        if self._finished:
+            return []
         self._finished = True
         out = [one for segment in SEGMENTS for one in self._pass_on(segment, self._clocks[segment].finish())]
-        return out + self._through(self._aligner.finish()) + list(self._chain.finish())
+        told = self._chain.result(()).reps
+        late = self._chain.finish()
+        self._only = self._alone.segment()
+        if self._only is None:
+            return out + late
+        return out + self._count_alone(self._only, told, late)
 
     def result(self) -> SessionResult:
         """Give what the session has come to so far, also when a sensor (or both) has never been heard."""
-        defects = tuple(self._clocks[segment].defects for segment in SEGMENTS)
+        defects = tuple(self._defects(segment) for segment in SEGMENTS)
         result = self._chain.result(defects)
-        silent = {f"no-{one.segment}-samples" for one in defects if one.samples == 0}
-        early = {"gap"} if self._finished and self._ends_apart_s() > _EARLY_END_S else set()
-        return replace(result, flags=tuple(sorted({*result.flags, *silent, *early})))
+        flags = set(result.flags) | faults.flags(self._watches, defects, self._nominal_hz, self._exercise)
+        if any(one.gaps for one in defects):
+            flags.add("gap")
+        if self._only is not None:
+            flags = flags - _OF_TWO | {f"only-{self._only}"}
+        told = self._told_alone
+        if told is None:
+            return replace(result, flags=tuple(sorted(flags)))
+        if math.isnan(result.start_s):  # there never were two
+            result = replace(
+                result,
+                start_s=told.start_s,
+                end_s=told.end_s,
+                curve_step_s=told.curve_step_s,
+                curve=told.curve,
+                tilt_curve=told.tilt_curve,
+            )
+        return replace(result, reps=self._reps, sets=result.sets + told.sets, flags=tuple(sorted(flags)))
 
-    def _ends_apart_s(self) -> float:
-        """Give the time between the two streams' last samples, s; 0 where one has never been heard."""
-        ends = self._last_s.values()
-        return max(ends) - min(ends) if len(ends) == len(SEGMENTS) else 0.0
+    def _defects(self, segment: Segment) -> StreamDefects:
+        """Tell what went wrong with a stream, its silence at the end included."""
+        defects = replace(self._clocks[segment].defects, clipped=self._watches[segment].clipped)
+        if not self._finished or segment not in self._last_s:
+            return defects
+        silent_s = max(self._last_s.values()) - self._last_s[segment]
+        if silent_s <= _EARLY_END_S:
+            return defects
+        return replace(defects, gaps=defects.gaps + 1, longest_gap_s=max(defects.longest_gap_s, silent_s))
+
+    def _count_alone(self, segment: Segment, told: tuple[RepEvent, ...], late: list[Out]) -> list[Out]:
+        """Count the last stretch by the one sensor that was left, if it is known what is to be counted.
+
+        What both sensors' chain found in that stretch goes: it rests on the sensor that was not there.
+
+        Args:
+            segment: the sensor that was left.
+            told: repetitions reported before the end.
+            late: what the chain still gives at the end.
+
+        Returns:
+            What is to be given at the end.
+        """
+        exercise = self._exercise or self._chain.result(()).exercise
+        if exercise == NO_EXERCISE:
+            return late
+        since = self._alone.since(segment)
+        alone = self._alone.count(segment, self._grid_hz, exercise=exercise, side=self._side, goal=self._goal)
+        out = [one for one in late if not (isinstance(one, RepEvent) and one.end_s > since)]
+        both = [*told, *(one for one in out if isinstance(one, RepEvent))]
+        self._reps = (*(rep for rep in both if rep.end_s <= since), *alone.reps)
+        self._told_alone = alone
+        known = [rep for rep in told if rep.end_s > since]
+        return [*out, *(rep for rep in alone.reps if not any(_overlap(rep, one) for one in known))]
 
     def _pass_on(self, segment: Segment, chunks: list[TimedChunk]) -> list[Out]:
+        out: list[Out] = []
         for chunk in chunks:
+            spoilt = self._watches[segment].feed(chunk)
+            self._alone.keep(segment, chunk, spoilt)
             if len(chunk):
                 self._last_s[segment] = float(chunk.t_s[-1])
-        return [one for chunk in chunks for one in self._through(self._aligner.feed(segment, chunk))]
+            out += self._through(self._aligner.feed(segment, chunk, spoilt))
+        return out
 
     def _through(self, chunks: list[AlignedChunk]) -> list[Out]:
         return [one for chunk in chunks for one in self._chain.feed(chunk)]
+
+
+def _overlap(one: RepEvent, other: RepEvent) -> bool:
+    return one.start_s < other.end_s and other.start_s < one.end_s

@@ -97,7 +97,7 @@ def test_what_waits_for_a_silent_sensor_is_bounded(monkeypatch: pytest.MonkeyPat
     thigh = _timed(_seconds(0, 100, 100))
     for begin in range(0, 10_000, 50):
         aligner.feed("thigh", _part(thigh, begin, begin + 50))
-        assert aligner._streams["thigh"]._waiting <= 1000
+        assert aligner._streams["thigh"].waiting <= 1000
     out = _join(aligner.feed("shank", _timed(_seconds(0, 100, 100))))
     assert out["t_s"][-1] == thigh.t_s[-1]
     assert out["t_s"][0] >= 90
