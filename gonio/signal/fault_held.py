@@ -2,8 +2,8 @@
 
 A coarse sensor that lies still repeats a number on an axis for minutes, and that is no fault. So an axis is held only
 while something else in the same sensor shows motion, since the look in which it stopped changing. A sensor that repeats
-all six numbers shows nothing else; it is frozen when its noise had never let it do so before, or when it does so for ten
-seconds, which the noise of no sensor worn allows. An axis that stays at the end of its range is clipped, not held.
+all six numbers shows nothing else; it is frozen when its noise had never let it do so before, or when it does so for
+ten seconds, which the noise of no sensor worn allows. An axis that stays at its range's end is clipped, not held.
 """
 
 from collections.abc import Callable

@@ -445,6 +445,7 @@ class RepCounter:
         while (
             begin > max(0, start - self._lead)
             and past.t[begin - 1] > self._settled_s
+            and past.measured[begin]
             and abs(self._x[begin - 1] - base) < near
         ):
             begin -= 1
