@@ -14,7 +14,7 @@ from gonio.signal.consts import FloatArray
 INK, GREY, PALE, BLUE, ORANGE, RED = "#1a1a1a", "#8a8a8a", "#e6e6e6", "#0b62b8", "#c2571a", "#b3261e"
 SERIES: Final = (BLUE, ORANGE, "#2e7d4f", "#7a3fa0", "#b3261e", "#5b6b00", GREY)
 _FONT: Final = "system-ui, sans-serif"
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 30, 40
+_RIGHT, _TOP, _BOTTOM = 14, 30, 40
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Panel:
         height: px.
         left: its place in the picture, px.
         top: likewise.
+        margin: left of the vertical axis, px.
     """
 
     x: tuple[float, float]
@@ -42,12 +43,13 @@ class Panel:
     height: int = 260
     left: int = 0
     top: int = 0
+    margin: int = 52
     elements: list[svg.Element] = field(default_factory=list)
 
     def px(self, x: float) -> float:
         """Give where x is, px."""
         share = (x - self.x[0]) / (self.x[1] - self.x[0])
-        return round(self.left + _LEFT + share * (self.width - _LEFT - _RIGHT), 1)
+        return round(self.left + self.margin + share * (self.width - self.margin - _RIGHT), 1)
 
     def py(self, y: float) -> float:
         """Give where y is, px."""

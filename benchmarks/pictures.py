@@ -15,7 +15,7 @@ from gonio.signal.consts import FloatArray
 
 FOLDER: Final = Path(__file__).parents[1] / "docs" / "pictures"
 _CREDIT: Final = "reference: github.com/vaishak236/IMU_Kinematics_2023"
-_LONG_BAR: Final = 4.0  # degrees: a text over it is on the bar
+_LONG_BAR: Final = 5.0  # degrees: a longer bar has its figure inside
 #: The counter that needs no thought: bent by 30°, back by 60 % of it, and 0.6 s long.
 _BENT, _BACK, _LEAST_S = np.radians(30.0), 0.4, 0.6
 
@@ -104,37 +104,30 @@ def _degrees(cell: str) -> float:
 
 def _methods(peers: Table) -> None:
     names = peers.columns[3:]
-    methods = [row[0] for row in peers.rows]
-    most, height, width = 6.0, 24 * len(methods) + 62, 390
+    rows = len(peers.rows)
+    most, height, width = 6.0, 22 * rows + 74, 440
     panels = []
     for k, name in enumerate(names):
         left, top = (k % 2) * width, (k // 2) * height
-        panel = Panel((0, most), (0, len(methods)), "", "", name, width=width, height=height, left=left, top=top)
+        panel = Panel((0, most), (0, rows), "", "", name, width=width, height=height, left=left, top=top, margin=206)
         panel.axes(range(int(most) + 1), ())
-        for row, values in enumerate(peers.rows):
-            value = _degrees(values[3 + k])
-            y = len(methods) - row
-            panel.box(
-                (0, min(value, most) if np.isfinite(value) else 0.0),
-                (y - 0.15, y - 0.85),
-                BLUE if row == 0 else "#b8c7d6",
-            )
-            beyond = " (beyond)" if value > most else ""
+        for row, cells in enumerate(peers.rows):
+            value, y = _degrees(cells[3 + k]), rows - row
+            end = min(value, most) if np.isfinite(value) else 0.0
+            panel.box((0, end), (y - 0.15, y - 0.85), BLUE if row == 0 else "#b8c7d6")
+            panel.text(panel.px(0) - 6, panel.py(y - 0.5) + 4, cells[0], anchor="end")
+            inside = end > _LONG_BAR
             panel.text(
-                panel.px(0) + 5,
+                panel.px(end) + (-5 if inside else 5),
                 panel.py(y - 0.5) + 4,
-                f"{values[0]}  {values[3 + k].split(' ')[0]}{beyond}",
-                size=11,
-                colour="#ffffff" if row == 0 and value > _LONG_BAR else INK,
+                cells[3 + k].split(" ")[0],
+                anchor="end" if inside else "start",
+                colour="#ffffff" if inside and row == 0 else INK,
             )
         panels.append(panel)
-    panels[-1].text(
-        panels[-1].left + 52,
-        panels[-1].top + height - 6,
-        "RMSE (°) without offset and lag, where gonio's angle is ok",
-        colour=GREY,
-        size=10,
-    )
+    under = panels[-1]
+    what = "RMSE (°) without offset and lag, where gonio's angle is ok"
+    under.text(under.px(most), under.py(0) + 32, what, colour=GREY, size=10, anchor="end")
     save(FOLDER / "methods.svg", panels, "Error by method", "RMSE of gonio and of published methods on each recording")
 
 

@@ -12,6 +12,7 @@ from tables import Table, angle, number
 from trials import Trial, late_by, over_a_link, with_losses
 
 OFFSETS_S = (0.0, 0.01, 0.02, 0.04, 0.08, 0.15)
+CHUNKS = (1, 7, 64)
 LOSSES = (0.0, 0.02, 0.1)
 _AIM_LINK = "clock, jitter 30 ms, 50 ppm, 2 % lost"
 _ALIGNED_MS, _WORSE = 10.0, 1.5
@@ -25,6 +26,7 @@ def measure(bench: Bench, recorded: list[Trial], simulated: list[Trial]) -> Sect
     losses = bench.spread(partial(_by_loss, seeds=seeds), known)
     links = bench.spread(partial(_over_links, seeds=seeds), [*known, *simulated])
     aligned = bench.spread(partial(_alignment, seeds=12 if bench.full else 6), LINKS)
+    cut_alike = bench.spread(_cut_alike, [*recorded, *simulated])
     tables = []
     if known:
         tables += [_offset_table(known, offsets), _loss_table(known, losses)]
@@ -35,7 +37,27 @@ def measure(bench: Bench, recorded: list[Trial], simulated: list[Trial]) -> Sect
     reached = f"p95 {worst:.1f} ms; error {ratio:.2f} x the clean one"
     met = worst <= _ALIGNED_MS and ratio <= _WORSE
     what = "Clock alignment, ±50 ppm, jittered arrivals, 2 % lost"
-    return Section(tables, [Aim(what, "simulator", "p95 ≤ 10 ms; ≤ 1.5 x", reached, met)])
+    sizes = ", ".join(map(str, CHUNKS))
+    alike = f"{sum(cut_alike)} of {len(cut_alike)} trials the same to the last bit in chunks of {sizes}"
+    return Section(
+        tables,
+        [
+            Aim(what, "simulator", "p95 ≤ 10 ms; ≤ 1.5 x", reached, met),
+            Aim("Same output for any chunking", "all", "exact", alike, all(cut_alike)),
+        ],
+    )
+
+
+def _cut_alike(trial: Trial) -> bool:
+    """Tell whether a trial's output is the same however it is cut."""
+    one, *others = (run(trial, exercise=trial.exercise, size=size) for size in CHUNKS)
+    return all(
+        repr(other.result) == repr(one.result)
+        and all(
+            getattr(other, name).tobytes() == getattr(one, name).tobytes() for name in ("t_s", "flexion", "tilt", "ok")
+        )
+        for other in others
+    )
 
 
 def vqf_error(trial: Trial, axes: Axes) -> float:
