@@ -88,7 +88,7 @@ def _word(rep: RepEvent) -> str:
     if rep.on_target is not None:
         words.append("on target" if rep.on_target else "off target")
     if not rep.measured:
-        words.append("gap inside")
+        words.append("not measured")
     return ", ".join(words)
 
 

@@ -335,6 +335,7 @@ class SessionRunner:
             malformed=self._malformed[segment] + stream.counters.malformed,
             gaps=defects.gaps,
             longest_gap_s=round(defects.longest_gap_s, 3),
+            clipped=defects.clipped,
             restarts=defects.restarts,
             reconnects=self._reconnects[segment],
         )

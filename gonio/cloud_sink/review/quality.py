@@ -128,7 +128,7 @@ def _record_findings(summary: SessionSummary, clock: str) -> list[Finding]:
         findings.append(Finding(Level.WATCH, what, do))
     if not all(rep.measured for rep in summary.reps):
         unsure = sum(not rep.measured for rep in summary.reps)
-        what = f"A gap fell inside {count(unsure, 'repetition')}: their figures are not evidence."
+        what = f"{count(unsure, 'repetition was', 'repetitions were')} not measured throughout: no evidence in them."
         findings.append(Finding(Level.WATCH, what, "They are marked in the table and paler on the curve."))
     if clock != "synchronised":
         what = "The kit's clock was not set when this was captured, so its day and time may be wrong."

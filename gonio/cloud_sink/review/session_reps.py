@@ -31,7 +31,11 @@ def repetitions(summary: SessionSummary) -> Table:
                 texts([UNKNOWN if rep.smoothness is None else number(rep.smoothness, 1) for rep in reps]),
                 meaning="Smoothness",
             ),
-            Column("Note", texts(["" if rep.measured else "gap inside: not evidence" for rep in reps]), css="c-note"),
+            Column(
+                "Note",
+                texts(["" if rep.measured else "not measured throughout: no evidence" for rep in reps]),
+                css="c-note",
+            ),
         ]
     )
 

@@ -1,0 +1,56 @@
+"""Each flag that the signal chain and the kit can raise has words on the session's page."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import gonio.gateway
+import gonio.signal
+from gonio.cloud_sink.review.flags import FLAGS, SENSOR_FAULTS, flag_finding
+from gonio.signal.consts import EXERCISES, SEGMENTS
+from gonio.signal.faults import SENSOR_FAULTS as FAULTS
+from gonio.signal.faults import SESSION_FAULTS
+
+#: Words with a hyphen in the chain's source that are no flags: figures that mean something in an exercise.
+MEASURES = {"extension-deficit", "extensor-lag"}
+FLAG = re.compile(r"^[a-z]+(-[a-z]+)+$")
+
+
+def in_the_chain() -> Iterator[str]:
+    """Give the texts in the chain's source that read like flags; an f-string stands for both segments."""
+    for path in Path(str(gonio.signal.__file__)).parent.glob("*.py"):
+        tree = ast.parse(path.read_text())
+        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                for segment in SEGMENTS:
+                    values = [part.value if isinstance(part, ast.Constant) else segment for part in node.values]
+                    yield "".join(str(value) for value in values)
+
+
+def on_the_kit() -> Iterator[str]:
+    """Give what the kit's session adds: ``self._flags.add("...")``."""
+    tree = ast.parse((Path(str(gonio.gateway.__file__)).parent / "session.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "self._flags.add":
+            yield from (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+
+
+def raised() -> set[str]:
+    no_flags = {*EXERCISES, *MEASURES, *FAULTS, *(f"{segment}-{segment}" for segment in SEGMENTS)}
+    return {text for text in (*in_the_chain(), *on_the_kit()) if FLAG.match(text)} - no_flags
+
+
+def test_each_flag_of_the_chain_and_the_kit_has_words() -> None:
+    flags = raised()
+    assert {"not-calibrated", "no-thigh-samples", "zero-assumed", "sensor-lost"} <= flags  # the search finds flags
+    missing = {flag for flag in flags if "does not know" in flag_finding(flag).what}
+    assert missing == set()
+
+
+def test_each_fault_of_a_sensor_and_of_a_session_has_words() -> None:
+    assert FAULTS.keys() - SENSOR_FAULTS.keys() == set()
+    assert SESSION_FAULTS.keys() - FLAGS.keys() == set()
