@@ -136,6 +136,8 @@ class Tilt:
         if self._returned > self._back:
             self._take(ups)
             return None
+        if self._calm > self._dwell and self._stops:
+            self._stops[-1] = len(self._trace) - 1  # it stops where it was still last
         if self._calm != self._dwell:
             return None
         since_s = self._revisited(tilt, ups)
