@@ -50,7 +50,7 @@ def tempo(trend: float) -> str:
     """Say how the tempo changes from one repetition to the next, given as a share of the mean duration."""
     if math.isnan(trend):
         return "-"
-    return f"{abs(trend):.1%} {'slower' if trend > 0 else 'faster'} each"
+    return f"{abs(trend):.1%} {'slower' if trend > 0 else 'faster'}"
 
 
 def _repetitions(reps: tuple[RepEvent, ...]) -> Table:
@@ -93,7 +93,7 @@ def _word(rep: RepEvent) -> str:
 
 
 def _sets(sets: tuple[SetMetrics, ...]) -> Table:
-    table = _table(["set", "start", "end", "complete", "partial", "on target", "range", "CV", "lasts", "tempo"])
+    table = _table(["set", "start", "end", "full", "partial", "on target", "range", "CV", "lasts", "each next"])
     for number, one in enumerate(sets, 1):
         table.add_row(
             str(number),

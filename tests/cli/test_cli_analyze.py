@@ -71,7 +71,9 @@ def test_the_table_shows_each_repetition_on_one_line(squats: Path, monkeypatch: 
     shown = run(squats, "--exercise", "mini-squat", "--goal-flexion", "20").splitlines()
     count = told(squats, "--exercise", "mini-squat")["rep_count"]
     assert [line.split()[0] for line in shown[1 : count + 1]] == [str(n) for n in range(1, count + 1)]
-    assert all(len(line) <= 80 and "…" not in line for line in shown[: count + 1])
+    tables = shown[: next(number for number, line in enumerate(shown) if line.startswith("exercise"))]
+    assert all(len(line) <= 80 and "…" not in line for line in tables)
+    assert any(line.split()[:4] == ["set", "start", "end", "full"] for line in tables)
 
 
 def test_a_calibration_is_written_and_taken_up(squats: Path, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_help_names_the_exercises() -> None:
         assert name in shown
 
 
-@pytest.mark.parametrize(("trend", "words"), [(0.02, "2.0% slower each"), (-0.015, "1.5% faster each")])
+@pytest.mark.parametrize(("trend", "words"), [(0.02, "2.0% slower"), (-0.015, "1.5% faster")])
 def test_the_tempo_is_told_in_words(trend: float, words: str) -> None:
     assert tempo(trend) == words
     assert tempo(float("nan")) == "-"

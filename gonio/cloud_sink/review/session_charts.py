@@ -46,7 +46,7 @@ def _tilt(summary: SessionSummary, tilt: Sequence[int | None]) -> NotedChart:
         what=TILT,
         target_deg=summary.goal.height_deg if summary.goal else None,
     )
-    highest = max((rep.rom_deg for rep in summary.reps), default=None)
+    highest = max((rep.rom_deg for rep in summary.reps if rep.measured), default=None)
     finding = _counted(summary) + (f", raised by up to {degrees(highest)}" if highest is not None else "")
     note = f"How far the leg was tilted from where it rested: this is what is counted. {_MARKS_NOTE}"
     return NotedChart(draw_curve(curve, key="tilt", title=finding, description=curve_words(curve)), note)
