@@ -39,6 +39,8 @@ _ARM_BLOCK, _SHANK_SHARE = 0.35, 0.2
 _BRISK: Final = 3.0
 #: Disagreement below which blocks tell nothing: sensor noise and what the model leaves out, (m/s²)².
 _FORCE_FLOOR: Final = 1e-3
+#: Mean squared horizontal acceleration of both sensors from which on it tells whether they share a joint, (m/s²)².
+_FELT: Final = 0.06
 #: A block's vote on the relative sign, below which it is no more than the model's own misfit.
 _VOTE_FLOOR: Final = 0.4
 
@@ -86,6 +88,21 @@ class Axes:
     hinge: float
     rotation: float
     blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How blocks of motion go with given axes.
+
+    Attributes:
+        hinge: share of the knee's rotation about the axis, 0 to 1.
+        rotation: knee rotation seen about the axis, mean squared, (rad/s)².
+        unlinked: share of the acceleration felt that is not of one joint; NaN where too little was felt.
+    """
+
+    hinge: float
+    rotation: float
+    unlinked: float
 
 
 @dataclass(slots=True, eq=False)
@@ -287,6 +304,16 @@ def hold_axes(blocks: Sequence[BlockSums], thigh: FloatArray, shank: FloatArray)
     s = _stacked(blocks)
     one, other = (_settle(s, thigh, sign * shank, rounds=0) for sign in (1.0, -1.0))
     return _axes(s, one), _axes(s, other), _vote(one, other)
+
+
+def look_axes(blocks: Sequence[BlockSums], axes: Axes) -> Look:
+    """Say how blocks of motion (one at least) go with axes that were found before."""
+    s = _stacked(blocks)
+    held = _settle(s, axes.thigh, axes.shank, rounds=0)
+    felt = s.force[:, 9, 9] + s.force[:, 10, 10]
+    strong = felt > _FELT
+    unlinked = float(held.residual[strong].sum() / felt[strong].sum()) if strong.any() else math.nan
+    return Look(held.hinge, held.rotation, unlinked)
 
 
 def _vote(one: _Hypothesis, other: _Hypothesis) -> float:

@@ -19,6 +19,9 @@ _SUM_RATE_HZ: Final = 30.0
 _SMOOTH_S: Final = 0.16
 #: Mean squared rotation below which a block hardly counts, (rad/s)².
 FAINT: Final = 0.02
+_DELTAS: Final = np.radians(np.arange(0.0, 360.0, 3.0))
+#: (120, 3): 1, cos delta, sin delta.
+_TRIG: Final = np.stack([np.ones_like(_DELTAS), np.cos(_DELTAS), np.sin(_DELTAS)], axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +36,7 @@ class BlockSums:
         plane: (2,) cosine and sine of twice the heading at which both segments swing in one upright plane, times how
             clearly they do, 0 to 1.
         energy: mean squared angular velocity of the busier sensor, (rad/s)².
+        apart: share of all turning that is between the two sensors at the heading where it is least.
         at_s: kit's clock, s.
     """
 
@@ -42,6 +46,7 @@ class BlockSums:
     force: FloatArray
     plane: FloatArray
     energy: float
+    apart: float
     at_s: float
 
 
@@ -129,7 +134,15 @@ def block_sums(
     columns[:, 0, 11], columns[:, 1, 11] = -felt[1][:, 1], felt[1][:, 0]
     rows = _without_trend(columns).reshape(-1, 12)
     energy = max(float(np.mean(np.sum(w * w, axis=1))) for w in turning)
-    return BlockSums(sums[0], sums[1], turn, rows.T @ rows / n, _plane(world[0], world[1]), energy, at_s)
+    return BlockSums(
+        sums[0], sums[1], turn, rows.T @ rows / n, _plane(world[0], world[1]), energy, _apart(sums[0]), at_s
+    )
+
+
+def _apart(sums: FloatArray) -> float:
+    """Give ``BlockSums.apart``: the least of a form in (1, cos delta, sin delta) over its trace."""
+    form = np.einsum("abii->ab", sums)
+    return float(np.min(np.sum(_TRIG @ form * _TRIG, axis=1)) / (np.trace(form) + 1e-9))
 
 
 def _plane(thigh: FloatArray, shank: FloatArray) -> FloatArray:

@@ -28,6 +28,7 @@ from gonio.signal.blocks import BlockSums, block_sums
 from gonio.signal.consts import FloatArray
 from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame
+from gonio.signal.linkage import Linkage
 from gonio.signal.placement import Placement
 from gonio.signal.pose import Poses
 from gonio.signal.sign import sign_vote
@@ -40,7 +41,7 @@ _MAX_BLOCKS: Final = 32  # blocks of sums kept for the fit
 #: What an axis must show before anything is shown to a person.
 _MIN_HINGE, _MIN_ROTATION, _MIN_SIGN, _MIN_SIGN_A_BLOCK = 0.75, 0.04, 1.0, 0.12
 #: Blocks of motion that a frame must have lasted for what disagrees with it to be a moved sensor, not a poor first fit.
-_LASTING: Final = 4
+_LASTING: Final = 3
 #: Flexion by which two fits, the later one from more motion, may differ for the angle to be known, and to stay so, rad.
 _AGREE, _AGREE_STILL = math.radians(2.5), math.radians(6.5)
 _MORE: Final = 1.15  # times as many postures are worth another look for the zero
@@ -102,12 +103,14 @@ class Calibration:
         self.postures = Postures(self._rate)
         self.zeroed: Zeroed | None = None
         self.known = False
+        self._linkage = Linkage()
         self._kept: Candidate | None = None
         self._lasted = 0
         self._sums: list[BlockSums] = []
         self._seen_blocks = 0
         self._next_fit = 1
         self._axes: Axes | None = None
+        self._tried: Axes | None = None  # the latest fit, trusted or not
         self._fits = self._fits_seen = 0
         self._before: KneeFrame | None = None
         self._grounded = 0
@@ -115,7 +118,7 @@ class Calibration:
     @property
     def shown(self) -> bool:
         """Whether the angle may be shown, but for the doubts since the last block (``watch``)."""
-        return self.known and not self._placement.exchanged
+        return self.known and not (self._placement.exchanged or self._linkage.odd or self._linkage.one_segment)
 
     @property
     def source(self) -> str:
@@ -135,11 +138,7 @@ class Calibration:
             self._doubt()
             return None
         if block.measured:
-            sums = block_sums(block.quat, block.acc, block.gyr, self._rate, float(block.t_s[0]))
-            if sums.energy > _ACTIVE:
-                self._lasted += self.known
-                self._placement.take(block.gyr)
-                self._learn(sums)
+            self._move(block)
         if self.known and not posed and self._fits == self._fits_seen and len(self.postures) < _MORE * self._grounded:
             return None  # nothing much has been seen since
         self._grounded = len(self.postures)
@@ -156,6 +155,18 @@ class Calibration:
         if frame is not None:
             self.watch.hold(frame, anew=not was_known)
         return frame
+
+    def _move(self, block: Block) -> None:
+        """Take a block in for what its motion tells, if there is any."""
+        sums = block_sums(block.quat, block.acc, block.gyr, self._rate, float(block.t_s[0]))
+        if sums.energy <= _ACTIVE:
+            return
+        self._lasted += self.known
+        self._placement.take(block.gyr)
+        self._linkage.take(sums)
+        self._learn(sums)
+        if self._tried is not None:
+            self._linkage.look(self._axes or self._tried)
 
     def _doubt(self) -> None:
         """Treat what was known as a candidate, and begin anew; what was hardly known yet was wrong, not moved."""
@@ -179,7 +190,7 @@ class Calibration:
         """Hold the candidate against the motion since; give the frame to go on with."""
         if frame is not None and self.known:  # motion has shown by itself how the sensors sit
             self._candidate = None
-            if axes_apart(candidate.frame, frame):
+            if axes_apart(candidate.frame, frame) or self._slipped(candidate, frame):
                 self._drop(candidate, self.zeroed)
             return frame
         verdict, axes = judge(candidate.frame, self._sums, self.postures, self._rule)
@@ -202,6 +213,12 @@ class Calibration:
         self._fits = self._fits_seen = self._fits + 1
         self._before, self.known = zeroed.frame, True
         return zeroed.frame
+
+    def _slipped(self, candidate: Candidate, frame: KneeFrame) -> bool:
+        """Tell whether standing then and standing since differ by more than people stand differently."""
+        if candidate.origin not in ("standing", "pose") or self.source not in ("standing", "pose"):
+            return False
+        return self.postures.change(candidate.frame, frame) > SLIP
 
     def _drop(self, candidate: Candidate, own: Zeroed | None = None) -> None:
         """Go on without the candidate; ``own``: what motion says by itself."""
@@ -228,11 +245,11 @@ class Calibration:
             return
         power = 1 << (self._seen_blocks.bit_length() - 1)
         self._next_fit = self._seen_blocks + (power if self.known else max(1, power // 8))
-        one, other, acceleration = fit_axes(self._sums, self._axes, sure=self.known)
+        one, other, acceleration = fit_axes(self._sums, self._axes or self._tried, sure=self.known)
         vote = sign_vote(one, other, acceleration, self.postures, self._rule)
-        axes = one if vote >= 0 else other
-        if _trusted(axes, abs(vote)):
-            self._axes = axes
+        self._tried = one if vote >= 0 else other
+        if _trusted(self._tried, abs(vote)):
+            self._axes = self._tried
             self._fits += 1
 
     def _compare(self, frame: KneeFrame) -> None:
@@ -262,7 +279,7 @@ class Calibration:
 
     def flags(self, *, begun: bool) -> set[str]:
         """Name what limits the trust in the angle; ``begun``: an angle has been given at all."""
-        flags = self._flags | self._poses.flags
+        flags = self._flags | self._poses.flags | self._linkage.flags
         if self._placement.exchanged:
             flags.add("sensors-exchanged")
         if not begun:

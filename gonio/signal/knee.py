@@ -3,10 +3,11 @@
 The inclination of a segment about the knee's axis is the direction of "up" in the plane normal to the axis, seen
 from the sensor. The difference of the two is the flexion, but for a constant: no heading is needed and nothing can
 drift. It loses its meaning when the axis comes near the vertical (lying on the side): there the angle is carried on
-by the bias-corrected gyroscopes about the axis. The blend is a complementary filter whose gain falls with the square
-of how horizontal the axis lies in the sensor that sees it worse. How far the angle may have gone astray meanwhile is
-kept account of: a share of all turning (the axis is not exact) and the gyroscopes' drift, which the blend brings back
-to what the inclinations are good for: the steeper the axis, the more an error of its direction shows in them.
+by the bias-corrected gyroscopes about the axis. How far it may have gone astray so is kept account of: a share of all
+turning (the axis is not exact) and the gyroscopes' drift. So is what the inclinations are good for: the steeper the
+axis in the sensor that sees it worse, the more an error of its direction shows in them. The blend is a complementary
+filter whose gain depends on which of the two doubts is the larger, steeply, so that an angle known well is not given
+up for one known badly.
 """
 
 import math
@@ -21,7 +22,7 @@ from gonio.signal.consts import FloatArray
 #: Time constant of the inclination's hold on the angle with the axis horizontal, s.
 _BLEND_S: Final = 0.1
 #: What carrying the angle on by the gyroscopes adds to its doubt: a share of the turning, and a drift, rad/s.
-_ASTRAY, _DRIFT_RAD_S = 0.04, 0.005
+_ASTRAY, _DRIFT_RAD_S = 0.01, 0.0015
 #: Error of the axis's direction in one of the sensors, rad: with the axis at 45° the inclinations are off by as much.
 _AXIS_ERROR: Final = math.radians(4.5)
 #: Doubt from which on the angle may not be shown, rad.
@@ -138,10 +139,13 @@ class KneeTracker:
         flat = 1.0 - steep
         angle = self._angle + rate * self._dt
         gap = (seen - angle + math.pi) % _TWO_PI - math.pi
-        gain = self._gain * flat * flat
-        self._angle = angle = angle + gain * gap
         doubt = self._doubt + (_DRIFT_RAD_S + _ASTRAY * turning) * self._dt
-        self._doubt = doubt + gain * (_AXIS_ERROR * math.sqrt(steep / (flat + _TINY)) - doubt)
+        poor = _AXIS_ERROR * math.sqrt(steep / (flat + _TINY))
+        trust = doubt / (doubt + poor + _TINY)
+        trust *= trust
+        gain = self._gain * trust * trust * trust
+        self._angle = angle = angle + gain * gap
+        self._doubt = doubt + gain * (poor - doubt)
         return angle, (self.frame.upright - one + math.pi) % _TWO_PI - math.pi
 
 
