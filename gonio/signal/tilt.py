@@ -20,7 +20,8 @@ _NEAR: Final = math.radians(4.0)
 _STILL_RAD_S: Final = 0.2
 #: Coming back to less than this share of the way and lying still there for that long, s, is a new rest.
 _BACK_SHARE, _BACK_S = 0.45, 0.5
-_DWELL_S: Final = 0.3  # still for so long is a stop
+#: A leg that turns by less than that, rad, in so many steps of what is remembered, stops.
+_DWELL, _DWELL_TURN = 3, math.radians(1.0)
 #: The same place: within this share of how far the leg went off in between, and within this angle, rad. It must have
 #: gone so far, rad, and, where the place is no further from the old rest than a raise, this share of that: a raised leg
 #: sways.
@@ -70,15 +71,16 @@ class Tilt:
         """Begin at rest in the first posture, with samples at a rate in Hz."""
         self._every = max(1, round(_EVERY_S * rate_hz))
         self._share = 1.0 - math.exp(-self._every / (_FOLLOW_S * rate_hz))
-        self._patience, self._back, self._dwell = (round(s * rate_hz) for s in (_PATIENCE_S, _BACK_S, _DWELL_S))
+        self._patience, self._back = (round(s * rate_hz) for s in (_PATIENCE_S, _BACK_S))
         self._rest: Ups | None = None
         self._begin()
 
     def _begin(self) -> None:
-        self._near_count = self._away_count = self._returned = self._calm = 0
+        self._near_count = self._away_count = self._returned = 0
         self._high = 0.0
         self._trace: list[tuple[float, float, Ups]] = []  # time, tilt, posture while away
         self._stops: list[int] = []  # in the trace
+        self._stopped = False
 
     def feed(
         self, t: list[float], up1: list[Vector], up2: list[Vector], speed: list[float]
@@ -124,25 +126,27 @@ class Tilt:
 
     def _stray(self, t: float, tilt: float, ups: Ups, speed: float) -> float | None:
         """Take a sample away from the rest; give since when the rest has been another one, if it has."""
-        if self._away_count % self._every == 0:
-            self._trace.append((t, tilt, ups))
+        tick = self._away_count % self._every == 0
         self._away_count += 1
         self._high = max(self._high, tilt)
-        if speed >= _STILL_RAD_S:
-            self._calm = self._returned = 0
-            return None
-        self._calm += 1
-        self._returned = self._returned + 1 if tilt < _BACK_SHARE * self._high else 0
+        self._returned = self._returned + 1 if tilt < _BACK_SHARE * self._high and speed < _STILL_RAD_S else 0
         if self._returned > self._back:
             self._take(ups)
             return None
-        if self._calm > self._dwell and self._stops:
-            self._stops[-1] = len(self._trace) - 1  # it stops where it was still last
-        if self._calm != self._dwell:
+        if not tick:
+            return None
+        self._trace.append((t, tilt, ups))
+        here = len(self._trace) - 1
+        if here < _DWELL or tilt_from(self._trace[here - _DWELL][2], *ups) > _DWELL_TURN:
+            self._stopped = False
+            return None
+        if self._stopped:
+            self._stops[-1] = here  # it stops where it was still last
             return None
         since_s = self._revisited(tilt, ups)
         if since_s is None:
-            self._stops.append(len(self._trace) - 1)
+            self._stopped = True
+            self._stops.append(here)
         else:
             self._take(ups)
         return since_s
