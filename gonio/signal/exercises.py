@@ -26,7 +26,7 @@ How to read a rule
 How to add one
     1. Put its name into ``consts.EXERCISES`` and its rule, in the same order, here. The ranges of ``rest`` should be
        what a clinic will really see (high and low chairs, a towel under the knee), not what the textbook draws: a
-       posture outside them by 15° or more is held against the name.
+       knee outside them by 15° or more, and a thigh by 25°, are held against the name.
     2. Give the simulator its choreography (``simulators/leg_exercises.CATALOGUE``).
     3. Run ``tests/signal/test_exercise_*``: they take every name from here, count simulated repetitions of good and bad
        quality, and tell the new exercise from all others. Where two cannot be told apart, ``covers`` says so.
@@ -122,6 +122,7 @@ _QUAD_SET: Final = ExerciseRule(
     measures=("extension-deficit", "hold"),
     rest=(Posture(thigh=_LYING_THIGH, knee=(-10.0, 30.0)),),
     most=12.0,
+    common=0.2,
 )
 
 _HEEL_SLIDE: Final = ExerciseRule(
@@ -218,6 +219,7 @@ _TERMINAL_KNEE_EXTENSION: Final = ExerciseRule(
     turn=(-16.0, 25.0),
     most=60.0,
     covers=("short-arc-quad",),  # lying, over a roll, some call it by this name
+    common=0.5,
 )
 
 _SIT_TO_STAND: Final = ExerciseRule(
@@ -287,6 +289,7 @@ _BRIDGE: Final = ExerciseRule(
     rest=(Posture(thigh=(105.0, 165.0), knee=(55.0, 130.0)),),
     turn=(-26.0, -11.0),
     most=60.0,
+    common=0.5,
 )
 
 _HAMSTRING_CURL: Final = ExerciseRule(

@@ -34,10 +34,10 @@ from gonio.signal.knee import KneeFrame, Vector, inclination
 #: "Up" in the frames of the thigh's and of the shank's sensor.
 Ups: TypeAlias = tuple[Vector, Vector]
 
-#: Margins over which a fit falls to nothing: of a posture when the zero comes from standing or a pose, degrees; of the
-#: flexion when it was assumed (a knee that never was straight is then said to have been); of the size of a turn, as a
-#: share of it.
-_MARGIN, _MARGIN_ASSUMED, _MARGIN_SIZE = 15.0, 35.0, 0.5
+#: Margins over which a fit falls to nothing: of the flexion at rest when the zero comes from standing or a pose, and
+#: when it was assumed (a knee that never was straight is then said to have been), degrees; of the thigh's inclination,
+#: which rests on somebody who stood upright; of the size of a turn, as a share of the largest.
+_MARGIN, _MARGIN_ASSUMED, _MARGIN_THIGH, _MARGIN_SIZE = 15.0, 35.0, 25.0, 0.5
 #: Proportion of the two turns, as an angle in degrees: what fits, and the margin; an error of each turn adds to both.
 _SAME_WAY, _MARGIN_WAY, _TURN_ERROR = 20.0, 20.0, 2.0
 #: Cosine between the knee's axis and the vertical from which on a leg lies on its side; a leg on its back that is
@@ -67,7 +67,7 @@ class Features:
     Attributes:
         thigh: the thigh's inclination at rest.
         knee: flexion at rest.
-        margin: by how much the two may be off.
+        margin: by how much the flexion may be off.
         aside: cosine between the knee's axis and the vertical at rest, no unit.
         thigh_turn: of the thigh from the rest to the far end; forward and up positive where ``signed``.
         shank_turn: of the shank likewise.
@@ -230,9 +230,9 @@ def _posture(rest: Posture, seen: Features) -> tuple[float, float]:
         aside = 1.0 - (_ASIDE - seen.aside if rest.aside else seen.aside - _ASIDE) / _MARGIN_ASIDE
         fits.append(max(0.0, min(1.0, aside)))
         density *= fits[-1]
-    for value, span in ((seen.thigh, rest.thigh), (seen.knee, rest.knee)):
+    for value, span, margin in ((seen.thigh, rest.thigh, _MARGIN_THIGH), (seen.knee, rest.knee, seen.margin)):
         if not math.isnan(value):
-            fits.append(_within(value, span, seen.margin))
+            fits.append(_within(value, span, margin))
             density *= fits[-1] / (span[1] - span[0])
     return min(fits), density
 
