@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -421,3 +421,30 @@ def test_the_kernel_is_asked_for_the_clock() -> None:
     capture = KitClock().capture()
     assert capture.boot_id == KitClock().boot_id
     assert capture.boot_id != KitClock(lambda: 1).boot_id
+
+
+async def test_what_one_session_found_lets_the_next_one_know_sooner(store: KitStore, motion: LegMotion) -> None:
+    async def run(plan: SessionPlan) -> FinishedSession:
+        pace = Pace()
+        streams = leg_streams(motion, pace)
+        return await run_to_the_end(
+            SessionRunner(store, RecordKeeper(store), plan, streams, clock=KitClock(pace.monotonic_ns)), streams
+        )
+
+    first = await run(PLAN)
+    assert first.calibration is not None
+    assert first.envelope is not None
+    assert first.calibration.record_id == first.envelope.record_id
+    assert first.calibration.taken_at == first.envelope.captured
+    second = await run(replace(PLAN, stored=first.calibration.calibration))
+    assert first.summary.calibrated_at_s is not None
+    assert second.summary.calibrated_at_s is not None
+    assert second.summary.calibrated_at_s < first.summary.calibrated_at_s
+
+
+async def test_a_guided_pose_at_the_start_sets_the_zero(store: KitStore, motion: LegMotion) -> None:
+    pace = Pace()
+    streams = leg_streams(motion, pace)
+    runner = SessionRunner(store, RecordKeeper(store), PLAN, streams, clock=KitClock(pace.monotonic_ns))
+    runner.pose(2.0)
+    assert (await run_to_the_end(runner, streams)).summary.zero == "pose"
