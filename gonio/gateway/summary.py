@@ -153,7 +153,7 @@ def _after(moment_s: float | None, start_s: float) -> float | None:
 
 
 def _rounded(value: float, places: int) -> float | None:
-    return None if math.isnan(value) else round(value, places)
+    return round(value, places) if math.isfinite(value) else None
 
 
 def _seconds(value: float) -> float | None:

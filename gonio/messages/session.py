@@ -122,7 +122,7 @@ class SessionSummary(Wire):
     )
     calibrated_at_s: Seconds | None
     ok_fraction: float = Field(ge=0, le=1)
-    flags: tuple[Flag, ...] = Field(default=(), max_length=32)
+    flags: tuple[Flag, ...] = Field(default=(), max_length=64)
     sensors: tuple[SensorReport, ...] = Field(max_length=2)
     curve: AngleCurve | None
     goal: GoalReport | None = None

@@ -72,5 +72,5 @@ def reason_of(error: ValidationError) -> str:
 
 
 def degrees(radians: float) -> float | None:
-    """Convert an angle for the wire: degrees to a tenth, None for NaN."""
-    return None if math.isnan(radians) else round(math.degrees(radians), 1)
+    """Convert an angle for the wire: degrees to a tenth, None for what is no number."""
+    return round(math.degrees(radians), 1) if math.isfinite(radians) else None

@@ -14,6 +14,8 @@ from gonio.gateway.store import KitStore
 from gonio.gateway.summary import CURVE_POINTS, SessionPlan, goal_report, rep_report, set_report, summarise
 from gonio.messages import SessionSummary, payload_text
 from gonio.signal.chunks import RepEvent, SessionResult, SetMetrics
+from gonio.signal.consts import SEGMENTS
+from gonio.signal.faults import SENSOR_FAULTS
 from gonio.signal.goal import Goal, Template
 
 NAN = math.nan
@@ -54,6 +56,19 @@ def test_what_is_not_told_is_left_out_of_the_text() -> None:
     assert '"on_target"' not in text
     raised = rep_report(replace(bare, extensor_lag=0.1), 100.0)
     assert raised.extensor_lag_deg == 5.7
+
+
+def test_what_is_no_number_never_keeps_a_session_from_being_sent() -> None:
+    odd = replace(REP, concentric_s=math.inf, peak_velocity=math.inf, smoothness=-math.inf, extensor_lag=-math.inf)
+    report = rep_report(odd, 100.0)
+    assert (report.concentric_s, report.peak_velocity_dps, report.smoothness) == (None, None, None)
+    assert report.extensor_lag_deg is None
+
+
+def test_a_session_with_every_flag_there_is_can_be_sent() -> None:
+    flags = tuple(f"{segment}-{fault}" for segment in SEGMENTS for fault in SENSOR_FAULTS)
+    more = tuple(f"flag-{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")
+    assert len(summary(replace(RESULT, flags=flags + more)).flags) == len(flags) + len(more) + 1
 
 
 def test_a_set_tells_its_consistency_and_tempo() -> None:
