@@ -21,7 +21,7 @@ _STILL_RAD_S: Final = 0.2
 #: Coming back to less than this share of the way and lying still there for that long, s, is a new rest.
 _BACK_SHARE, _BACK_S = 0.45, 0.5
 #: A leg that turns by less than that, rad, in so many steps of what is remembered, stops.
-_DWELL, _DWELL_TURN = 3, math.radians(1.0)
+_DWELL, _DWELL_TURN = 4, math.radians(1.0)
 #: The same place: within this share of how far the leg went off in between, and within this angle, rad. It must have
 #: gone so far, rad, and, where the place is no further from the old rest than a raise, this share of that: a raised leg
 #: sways.
