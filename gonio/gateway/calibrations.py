@@ -2,8 +2,8 @@
 
 One is kept for each pair of sensors and leg. It is only ever a proposal: the chain takes it up when the motion agrees
 with it and drops it, saying so, when it does not. The newest with a zero from standing or a known pose is kept; one
-whose zero was only assumed never takes the place of a better one. A session that itself ran on a kept calibration
-learnt nothing new and does not renew it, so that its age is the age of what was measured.
+whose zero was only assumed never takes the place of a better one. A session that began with a kept one renews it only
+by standing or a pose of its own, so that the age of a zero is the age of what was measured.
 """
 
 import json
@@ -84,8 +84,9 @@ def after_session(
     """
     if DROPPED in summary.flags:
         before = None  # the sensors sit otherwise than they did
+    learnt = summary.calibration == "fresh" or summary.zero in _SURE
     spoilt = any(flag in SPOILT or flag.startswith(_FAULT_OF_ONE) for flag in summary.flags)
-    if found is None or summary.calibration == "stored" or spoilt:
+    if found is None or spoilt or not learnt:
         return before
     if found.calibration.zero in _SURE or before is None or not fresh_enough(before, found.taken_at):
         return found

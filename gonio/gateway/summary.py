@@ -125,7 +125,7 @@ def summarise(
         max_flexion_deg=degrees(result.max_flexion),
         min_flexion_deg=degrees(result.min_flexion),
         zero=cast("Literal['standing', 'pose', 'range', 'stored', 'none']", result.zero),
-        calibration="stored" if result.zero == "stored" else "fresh",
+        calibration="stored" if result.resumed else "fresh",
         calibrated_at_s=_after(result.calibrated_at_s, start_s),
         ok_fraction=round(result.ok_fraction, 4),
         flags=tuple(sorted({*result.flags, *flags})),

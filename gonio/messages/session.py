@@ -118,7 +118,7 @@ class SessionSummary(Wire):
     min_flexion_deg: Degrees | None = Field(description="the extension deficit where positive")
     zero: Literal["standing", "pose", "range", "stored", "none"]
     calibration: Literal["fresh", "stored"] = Field(
-        default="fresh", description="stored: zero is that of an earlier session, as the motion agreed"
+        default="fresh", description="stored: begun with what an earlier session found, as the motion agreed"
     )
     calibrated_at_s: Seconds | None
     ok_fraction: float = Field(ge=0, le=1)

@@ -75,6 +75,7 @@ class Calibration:
         known: whether the frame may be trusted as far as the blocks up to the last tell.
         watch: the look at the frame in use between the blocks; fed sample by sample once the frame is known.
         lost: whether the block closed last ended what was known.
+        resumed: whether what an earlier session found was taken up, as the motion agreed.
     """
 
     def __init__(self, rate_hz: float, rule: ExerciseRule | None, stored: StoredCalibration | None = None) -> None:
@@ -95,7 +96,7 @@ class Calibration:
         self._past: Zeroed | None = None
         self._established = self._hasty = False
         self.watch = Watch(rate_hz)
-        self.lost = False
+        self.lost = self.resumed = False
         self._begin()
 
     def _begin(self) -> None:
@@ -212,6 +213,7 @@ class Calibration:
         self._candidate, self._kept, self._axes, self.zeroed = None, candidate, axes, zeroed
         self._fits = self._fits_seen = self._fits + 1
         self._before, self.known = zeroed.frame, True
+        self.resumed = self.resumed or self._from_stored
         return zeroed.frame
 
     def _slipped(self, candidate: Candidate, frame: KneeFrame) -> bool:
@@ -224,6 +226,7 @@ class Calibration:
         """Go on without the candidate; ``own``: what motion says by itself."""
         self._candidate = None
         if self._from_stored:
+            self.resumed = False
             self._flags.add("stored-calibration-dropped")
             if own is not None and other_leg(candidate.frame, own):
                 self._flags.add("other-leg")

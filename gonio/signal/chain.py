@@ -336,6 +336,7 @@ class KneeChain:
             walking_s=counting.walking_s,
             likeness=verdict.likeness,
             calibration=self._calibration.stored(),
+            resumed=self._calibration.resumed,
         )
 
 

@@ -287,6 +287,7 @@ class SessionResult:
         walking_s: time spent walking, s.
         likeness: how well the motion fits the exercise's name, 0 to 1; NaN when it could not be judged.
         calibration: what a next session with the same mounting may begin with; None when nothing is worth keeping.
+        resumed: whether this session began with what an earlier one had found, as the motion agreed.
     """
 
     exercise: str
@@ -309,3 +310,4 @@ class SessionResult:
     walking_s: float = 0.0
     likeness: float = float("nan")
     calibration: StoredCalibration | None = field(default=None, repr=False)
+    resumed: bool = False

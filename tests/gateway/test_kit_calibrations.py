@@ -131,9 +131,10 @@ def test_an_assumed_zero_never_takes_the_place_of_a_sure_one() -> None:
     assert after_session(kept(taken_at=NOW - 2 * MAX_AGE), summary(), assumed) is assumed
 
 
-def test_a_session_on_a_kept_calibration_does_not_renew_it() -> None:
-    old = kept(taken_at=NOW - timedelta(days=2))
-    assert after_session(old, summary(calibration="stored", zero="stored"), kept()) is old
+@pytest.mark.parametrize(("zero", "renewed"), [("stored", False), ("range", False), ("standing", True), ("pose", True)])
+def test_a_session_on_a_kept_calibration_renews_it_by_a_zero_of_its_own(zero: str, renewed: bool) -> None:  # noqa: FBT001 - a case
+    old, new = kept(taken_at=NOW - timedelta(days=2)), kept()
+    assert after_session(old, summary(calibration="stored", zero=zero), new) is (new if renewed else old)
 
 
 @pytest.mark.parametrize("flag", [*sorted(SPOILT), "thigh-units", "shank-dropped"])

@@ -440,6 +440,7 @@ async def test_what_one_session_found_lets_the_next_one_know_sooner(store: KitSt
     assert first.summary.calibrated_at_s is not None
     assert second.summary.calibrated_at_s is not None
     assert second.summary.calibrated_at_s < first.summary.calibrated_at_s
+    assert (first.summary.calibration, second.summary.calibration) == ("fresh", "stored")
 
 
 async def test_a_guided_pose_at_the_start_sets_the_zero(store: KitStore, motion: LegMotion) -> None:

@@ -86,6 +86,7 @@ def test_a_summary_tells_walking_likeness_and_goal() -> None:
     assert (told.goal.flexion_deg, told.goal.extension_deg, told.goal.hold_s) == (90.0, None, 5.0)
     assert told.flags == ("gap", "sensor-lost")
     assert told.calibration == "fresh"
+    assert summary(replace(RESULT, resumed=True)).calibration == "stored"
     assert len(told.sets) == 1
     assert summary(replace(RESULT, likeness=NAN)).likeness is None
 
