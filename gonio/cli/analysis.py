@@ -147,6 +147,7 @@ def report(result: SessionResult) -> dict[str, object]:
         "quality": {
             "ok_fraction": _number(result.ok_fraction),
             "zero": result.zero,
+            "resumed": result.resumed,
             "recognised": result.recognised,
             "flags": list(result.flags),
             "start_s": _number(result.start_s),

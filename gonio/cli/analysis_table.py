@@ -16,7 +16,6 @@ def show(result: SessionResult, console: Console) -> None:
     if result.sets:
         console.print(_sets(result.sets))
         console.print()
-    known = result.calibrated_at_s
     told = "recognised" if result.recognised else "declared"
     fits = "" if math.isnan(result.likeness) else f", the motion fits it {result.likeness:.0%}"
     lines = {
@@ -24,7 +23,7 @@ def show(result: SessionResult, console: Console) -> None:
         "repetitions": _counted(result.reps),
         "largest flexion": angle(result.max_flexion),
         "extension deficit": angle(result.min_flexion),
-        "angle known": f"{'never' if known is None else f'from {known:.2f} s on'}, zero: {result.zero}",
+        "angle known": _known(result),
         "angle ok": f"{result.ok_fraction:.0%} of the time",
     }
     if result.steps:
@@ -39,6 +38,12 @@ def show(result: SessionResult, console: Console) -> None:
         lines["mind"] = ", ".join(result.flags)
     for name, text in lines.items():
         console.print(f"{name:17} {text}", soft_wrap=True)
+
+
+def _known(result: SessionResult) -> str:
+    at = result.calibrated_at_s
+    begun = ", begun with the calibration given" if result.resumed else ""
+    return f"{'never' if at is None else f'from {at:.2f} s on'}, zero: {result.zero}{begun}"
 
 
 def angle(value: float) -> str:

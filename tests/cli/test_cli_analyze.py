@@ -81,7 +81,10 @@ def test_a_calibration_is_written_and_taken_up(squats: Path, tmp_path: Path) -> 
     run(squats, "--exercise", "mini-squat", "--save-calibration", file)
     kept = json.loads(file.read_text())
     assert kept.keys() == {"thigh", "shank", "straight_rad", "upright_rad", "zero"}
-    assert told(squats, "--exercise", "mini-squat", "--calibration", file)["calibrated_at_s"] is not None
+    answers = [told(squats, "--exercise", "mini-squat", *more) for more in ((), ("--calibration", file))]
+    assert [answer["quality"]["resumed"] for answer in answers] == [False, True]
+    assert answers[1]["calibrated_at_s"] < answers[0]["calibrated_at_s"]
+    assert "begun with the calibration given" in run(squats, "--exercise", "mini-squat", "--calibration", file)
 
 
 def test_a_calibration_that_was_not_found_is_told_after_the_result(squats: Path, tmp_path: Path) -> None:
