@@ -67,11 +67,11 @@ def roundness(up1: FloatArray, up2: FloatArray) -> float:
     return area / (math.pi * spread + _TINY)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Hop:
-    begin_s: float
-    wide: FloatArray  # (bins, 12): angular velocity of thigh and shank, rad/s, and "up" in both
+    parts: list[tuple[FloatArray, ...]]  # time, turning of thigh and shank, "up" in both, shaking
     shake: float
+    wide: FloatArray | None = None
 
 
 class Gait:
@@ -89,7 +89,7 @@ class Gait:
         """
         self._thin = max(1, round(rate_hz / _THIN_HZ))
         self._bin_s = self._thin / rate_hz
-        self._bins = max(1, round(_HOP_S / self._bin_s))
+        self._size = max(1, round(_HOP_S / self._bin_s)) * self._thin
         self._parts: list[tuple[FloatArray, ...]] = []
         self._waiting = 0
         self._window: list[_Hop] = []
@@ -115,27 +115,35 @@ class Gait:
             gyr: (n, 3) each, angular velocity, rad/s.
             shake: (n,) shaking of both, m/s².
         """
-        self._parts.append((t_s, *up, *gyr, shake))
-        self._waiting += len(t_s)
-        size = self._bins * self._thin
-        if self._waiting < size:
-            return
-        whole = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
-        for end in range(size, self._waiting + 1, size):
-            self._close([column[end - size : end] for column in whole])
-        done = self._waiting - self._waiting % size
-        self._parts = [tuple(column[done:] for column in whole)]
-        self._waiting -= done
+        begin, n = 0, len(t_s)
+        while n - begin >= self._size - self._waiting:
+            end = begin + self._size - self._waiting
+            self._add(t_s[begin:end], up, gyr, shake, slice(begin, end))
+            self._close()
+            begin = end
+        if begin < n:
+            self._add(t_s[begin:], up, gyr, shake, slice(begin, n))
 
-    def _close(self, hop: list[FloatArray]) -> None:
-        t, up1, up2, gyr1, gyr2, shake = hop
-        wide = np.hstack((gyr1, gyr2, up1, up2)).reshape(self._bins, self._thin, 12).mean(axis=1)
-        self._window = [*self._window[1 - _HOPS :], _Hop(float(t[0]), wide, float(shake.mean()))]
+    def _add(
+        self,
+        t: FloatArray,
+        up: tuple[FloatArray, FloatArray],
+        gyr: tuple[FloatArray, FloatArray],
+        shake: FloatArray,
+        part: slice,
+    ) -> None:
+        self._parts.append((t, gyr[0][part], gyr[1][part], up[0][part], up[1][part], shake[part]))
+        self._waiting += len(t)
+
+    def _close(self) -> None:
+        parts, self._parts, self._waiting = self._parts, [], 0
+        shake = float(np.concatenate([part[5] for part in parts]).mean())
+        self._window = [*self._window[1 - _HOPS :], _Hop(parts, shake)]
         if len(self._window) < _HOPS:
             return
-        stride_s, span = self._stride(), (self._window[0].begin_s, float(t[-1]))
+        stride_s, span = self._stride(), (float(self._window[0].parts[0][0][0]), float(parts[-1][0][-1]))
         if stride_s is not None and self._doubtful is not None:  # one window alone is no walk
-            hop_s = self._bins * self._bin_s
+            hop_s = self._size // self._thin * self._bin_s
             first_stride_s, first_span = self._doubtful
             if not self._walked:
                 self._spans.append((first_span[0], span[1]))
@@ -149,11 +157,18 @@ class Gait:
             self._walked = False
         self._doubtful = None if stride_s is None else (stride_s, span)
 
+    def _thinned(self, hop: _Hop) -> FloatArray:
+        """Give a hop's turning and postures (bins, 12), averaged over bins; worked out when first asked for."""
+        if hop.wide is None:
+            columns = [np.concatenate([part[k] for part in hop.parts]) for k in range(1, 5)]
+            hop.wide = np.hstack(columns).reshape(-1, self._thin, 12).mean(axis=1)
+        return hop.wide
+
     def _stride(self) -> float | None:
         """Give the duration of a stride in the window, s; None when it is no walking."""
         if sum(hop.shake for hop in self._window) < _HOPS * _SHAKE:
             return None
-        wide = np.concatenate([hop.wide for hop in self._window])
+        wide = np.concatenate([self._thinned(hop) for hop in self._window])
         turning, way = wide[:, :6], wide[:, 6:]
         n = len(wide)
         squares = turning * turning

@@ -222,6 +222,7 @@ class RepCounter:
         usual = self._usual()
         least = self._least if self.rule.name or len(self._roms) < _KNOWN else _UNNAMED_SHARE * self._least
         self._rise = least if usual is None else max(least, _RISE_SHARE * usual)
+        self._near = _REST_SHARE * self._rise
 
     def _usual(self) -> float | None:
         roms = self._roms or self._template
@@ -276,23 +277,28 @@ class RepCounter:
     def _run(self, begin: int, end: int, first: int) -> list[tuple[int, Found]]:
         """Go through samples of the history; give repetitions with their index from ``first`` on."""
         found: list[tuple[int, Found]] = []
+        xs, times, speeds = self._x, self._past.t, self._past.speed
         for i in range(begin, end):
-            x = self._x[i]
+            x = xs[i]
             if self._out:
                 self._away(i, x)
-            elif x - self._base < _REST_SHARE * self._rise:  # false for NaN
-                away = x - self._base
-                self._base = x if away < 0.0 else self._base + away * self._follow
-                self._start = i
-                speed = self._past.speed[i]
-                self._quiet += speed < _QUIET_RAD_S
-                self._calm = self._calm + 1 if speed < _STILL_RAD_S else 0
-                if self._waiting and self._calm >= self._stop:
-                    found += ((i - first, one) for one in self._judge(self._past.t[i], stopped=True))
             else:
-                self._leave(i, x)
-            if self._waiting and self._past.t[i] >= self._waiting[0].due_s:
-                found += ((i - first, one) for one in self._judge(self._past.t[i]))
+                away = x - self._base
+                if away < self._near:  # false for NaN
+                    self._base = x if away < 0.0 else self._base + away * self._follow
+                    self._start = i
+                    speed = speeds[i]
+                    if speed < _QUIET_RAD_S:
+                        self._quiet += 1
+                        self._calm = self._calm + 1 if speed < _STILL_RAD_S else 0
+                        if self._waiting and self._calm >= self._stop:
+                            found += ((i - first, one) for one in self._judge(times[i], stopped=True))
+                    else:
+                        self._calm = 0
+                else:
+                    self._leave(i, x)
+            if self._waiting and times[i] >= self._waiting[0].due_s:
+                found += ((i - first, one) for one in self._judge(times[i]))
         return found
 
     def finish(self) -> list[Found]:
@@ -303,7 +309,7 @@ class RepCounter:
         drop = self._start - self._lead
         self._past.drop(drop)
         del self._x[:drop]
-        self._begin(self._lead)
+        self._start = self._top = self._lowest = self._lead  # and nothing else: when this happens is the chunks' doing
 
     # --- the machine ------------------------------------------------------------------------------------------------
 
