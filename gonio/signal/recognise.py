@@ -16,7 +16,8 @@ How it is judged
 
 When a declared name is doubted
     Only when in most repetitions the declared exercise (and all that it covers) does not fit at all while one other
-    fits well. A wrongly doubted name costs more trust than one let pass.
+    fits well; where the zero was assumed, it must not fit by the sizes of the turns alone either. A wrongly doubted
+    name costs more trust than one let pass.
 """
 
 import math
@@ -49,7 +50,8 @@ _OTHER_SIGNAL: Final = 0.5
 _ANYTHING: Final = 1.0 / (360.0 * 160.0 * 360.0 * 150.0)
 #: A declared name is doubted from so many repetitions on, below this likeness, when another has at least this one.
 _FEWEST, _UNLIKE, _LIKE = 3, 0.1, 0.6
-_SURE: Final = 0.5  # least confidence of a name that is not marked uncertain
+#: Least confidence of a name that is not marked uncertain, and what is left of it where the zero was assumed.
+_SURE, _LEFT_ASSUMED = 0.5, 0.5
 
 
 class Look(NamedTuple):
@@ -170,15 +172,20 @@ def judge(
     shares = [most_like(one, program) for one in seen]
     mean = {name: sum(share[name] for share in shares) / len(shares) for name in shares[0]}
     name = max(mean, key=mean.__getitem__)
+    confidence = mean[name] * (_LEFT_ASSUMED if assumed else 1.0)
     if declared not in RULES:
-        return Verdict(name, mean[name], median(likeness(name, one) for one in seen), other=False)
-    fits = _usual_fit((declared, *RULES[declared].covers), seen)
+        return Verdict(name, confidence, median(likeness(name, one) for one in seen), other=False)
+    names = (declared, *RULES[declared].covers)
+    fits = _usual_fit(names, seen)
+    unlike = fits < _UNLIKE
+    if unlike and assumed:
+        unlike = _usual_fit(names, [features(look, None, assumed=True) for look in looks]) < _UNLIKE
     other = False
-    if len(seen) >= _FEWEST and fits < _UNLIKE:
+    if unlike and len(seen) >= _FEWEST:
         # counted the declared exercise's way, another one's rest may have been taken for its far end
         back = [turned(one) for one in seen]
         other = any(max(_usual_fit((rival,), seen), _usual_fit((rival,), back)) >= _LIKE for rival in RULES)
-    return Verdict(name, mean[name], fits, other)
+    return Verdict(name, confidence, fits, other)
 
 
 def _usual_fit(names: tuple[str, ...], seen: list[Features]) -> float:
