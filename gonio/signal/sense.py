@@ -33,18 +33,20 @@ _MIN_ARM_M, _MAX_ARM_M = 0.07, 0.30  # shorter or longer: the motion did not sho
 _MIN_RANGE: Final = math.radians(18.0)
 
 #: Flexion at which the arms are in line: sensors sit in front of the bones and beside them, by some 5 cm at 15 cm from
-#: the joint, hence its mean; its spread takes in sensors behind the bones and the fit's own errors. A knee
-#: hyperextends to some -10 degrees.
-_ARMS_MEAN, _ARMS_SPREAD = math.radians(10.0), math.radians(18.0)
+#: the joint (0 to 20 degrees on the recordings at hand, 42 on a simulated leg with both in front); the spread takes in
+#: sensors behind the bones and the fit's own errors. A knee hyperextends to some -10 degrees.
+_ARMS_MEAN, _ARMS_SPREAD = math.radians(15.0), math.radians(20.0)
 _HYPEREXTENSION: Final = math.radians(10.0)
 _ARMS_MOST: Final = 4.0
 
 _MIN_STANDING_BINS: Final = 3
 #: Excursion beyond standing from which on it counts as flexion, and how much more of it makes one unit: where the
-#: exercise rests in standing, and where nothing is known of the rest (bent, it may be taken for standing).
+#: exercise rests in standing or somebody stood still for long, and where nothing is known of a short rest, which may be
+#: on a bent leg.
 _BEYOND, _BEYOND_UNIT = math.radians(20.0), math.radians(12.0)
 _BEYOND_ANY, _BEYOND_ANY_UNIT = math.radians(35.0), math.radians(12.0)
 _STANDING_MOST: Final = 5.0
+_LONG_BINS: Final = 12
 #: A thigh that rests no further from upright than that may be taken for a standing one, degrees.
 _MISTAKEN_DEG: Final = 58.0
 _MIN_RESTS, _TWO_ENDS = 4, math.radians(18.0)
@@ -123,10 +125,25 @@ def _by_standing(seen: Seen, rule: ExerciseRule | None, low: float, high: float)
         return 0.0
     if _may_be_mistaken(rule):
         return _beyond_rests(seen)
-    least, most = (float(v) for v in np.percentile(seen.bend[seen.standing], (10.0, 90.0)))
-    free, unit = (_BEYOND, _BEYOND_UNIT) if rule is not None else (_BEYOND_ANY, _BEYOND_ANY_UNIT)
+    standing, free, unit = seen.standing, _BEYOND, _BEYOND_UNIT
+    if rule is None:
+        long = _long(standing)
+        if long.any():
+            standing = long
+        else:
+            free, unit = _BEYOND_ANY, _BEYOND_ANY_UNIT
+    least, most = (float(v) for v in np.percentile(seen.bend[standing], (10.0, 90.0)))
     odds = (max(0.0, high - most - free) - max(0.0, least - low - free)) / unit
     return max(-_STANDING_MOST, min(_STANDING_MOST, odds))
+
+
+def _long(standing: BoolArray) -> BoolArray:
+    """Which of the postures (n,) of standing are of a long stand."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], standing.astype(np.int8), [0]))))
+    long = np.zeros(len(standing), dtype=np.bool_)
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        long[start:end] = end - start >= _LONG_BINS
+    return long
 
 
 def _may_be_mistaken(rule: ExerciseRule | None) -> bool:
