@@ -59,6 +59,10 @@ class _Rival:
         first = next((k for k, one in enumerate(self.found) if self._convinces(one)), len(self.found))
         return self.found[first:]
 
+    def began_s(self) -> float:
+        """Give when the last few convincing repetitions began, on the kit's clock, s."""
+        return self.convincing()[-_CLEAR:][0].rep.start_s
+
     def is_clear(self) -> bool:
         """Tell whether the last few convincing repetitions were alike."""
         last = self.convincing()[-_CLEAR:]
@@ -151,7 +155,7 @@ class Counting:
             if self._chosen is None:
                 rival.keep(one)
                 if rival is not self._lift and rival.is_clear():
-                    out += self._choose(self._first())
+                    out += self._choose_first()
             elif rival is self._chosen:
                 out += self._give([one])
             elif rival is self._lift:
@@ -183,10 +187,13 @@ class Counting:
         """Give what is kept and counts; a declared exercise need not convince."""
         return rival.worth() if self._declared is None else rival.found
 
-    def _first(self) -> _Rival:
-        """Give the signal of the knee that began first: later on, both ends of one motion look like a rest."""
+    def _choose_first(self) -> list[RepEvent]:
+        """Settle on the signal of the knee that began first: later on, both ends of one motion look like a rest."""
         clear = [one for one in self._knee if len(one.convincing()) >= _CLEAR - 1]
-        return min(clear, key=lambda one: one.convincing()[-_CLEAR:][0].rep.start_s)
+        first = min(clear, key=_Rival.began_s)
+        if any(one.counter.waiting_since_s < first.began_s() for one in self._knee):
+            return []  # that may have been the first
+        return self._choose(first)
 
     def _choose(self, rival: _Rival) -> list[RepEvent]:
         """Settle on what is done: one of the knee's signals."""

@@ -31,7 +31,7 @@ from gonio.signal.consts import FloatArray
 _HOP_S: Final = 1.25
 _HOPS: Final = 3  # in a window: it holds two strides of a slow walk
 #: Time after which everything is known of a moment, s.
-SETTLED_S: Final = (_HOPS + 2.3) * _HOP_S
+SETTLED_S: Final = (_HOPS + 3.1) * _HOP_S
 _THIN_HZ: Final = 20.0  # the turning is averaged to about this rate: a stride has little above 5 Hz
 #: Strides of a brisk and of a very slow walk, s.
 _SHORTEST_S, _LONGEST_S = 0.7, 2.2
@@ -43,7 +43,7 @@ _ROUND: Final = 0.3
 _SHANK_RAD_S, _THIGH_RAD_S = 0.35, 0.2
 #: Mean shaking, m/s²: plain gait has 0.6 to 3; half of the gentlest simulated shuffle.
 _SHAKE: Final = 0.12
-_LEAD_S: Final = 1.5  # before the first window that is full of walking there has been a step
+_LEAD_S: Final = 2.5  # so long before the first window that is full of walking there may have been a step
 _MOST_WINDOWS: Final = 4096  # remembered: more than an hour
 _TINY: Final = 1e-12
 

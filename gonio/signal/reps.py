@@ -51,6 +51,7 @@ _RETURN_S: Final = 1.5  # time given to come from done to back
 _FOLLOW_S: Final = 3.0  # time constant with which the rest follows small offsets
 #: Longest duration of what could be a stride, s (slow walking has strides of 2 s), and how round one is at least.
 _STRIDE_S, _ROUND = 2.5, 0.35
+_THERE_AND_BACK: Final = 0.15  # a knee that goes round by less has not stepped (simulated repetitions: below 0.1)
 _TWO_STRIDES_S: Final = 5.0  # shorter may be a step with what was before or after it
 #: Mean shaking, m/s², from which on a short excursion may be a step and waits to be judged; so does one that no other
 #: came before for so long, s: it may be the first step of a walk.
@@ -227,6 +228,11 @@ class RepCounter:
     def _usual(self) -> float | None:
         roms = self._roms or self._template
         return sorted(roms)[len(roms) // 2] if roms else None
+
+    @property
+    def waiting_since_s(self) -> float:
+        """When the first began, on the kit's clock, s, that waits to be judged; infinite when none does."""
+        return self._waiting[0].span[0] if self._waiting else math.inf
 
     def shift(self, by: float) -> None:
         """Move everything remembered by an angle in rad: the signal's zero was corrected."""
@@ -440,8 +446,9 @@ class RepCounter:
         soon = t[0] - last_end < _REBOUND_S
         if soon and any(duration < longest and rom < share * last_rom for longest, share in _REBOUNDS):
             return
-        stride = duration < _STRIDE_S
-        if stride and self.signal == "knee" and _round(past.up1[start:end], past.up2[start:end]) > _ROUND:
+        brief = duration < _TWO_STRIDES_S
+        round_by = _round(past.up1[start:end], past.up2[start:end]) if brief else 0.0
+        if duration < _STRIDE_S and self.signal == "knee" and round_by > _ROUND:
             return
         self._last = (t[-1], rom)
         top = max(start, min(end - 1, self._top))
@@ -460,7 +467,8 @@ class RepCounter:
         flexion = [angle if sure else math.nan for angle, sure in both]
         path = RepPath(past.t[begin:settled], self._x[begin:settled], flexion, base, low, self.signal, measured)
         rest, far = ((past.flexion[k] if past.sure[k] else math.nan, past.thigh[k]) for k in (start, top))
-        doubtful = duration < _TWO_STRIDES_S and (shake > _STEP_SHAKE or t[0] - self._given_s > _PAUSE_S)
+        like_a_step = shake > _STEP_SHAKE and (self.signal == "thigh" or round_by > _THERE_AND_BACK)
+        doubtful = brief and (like_a_step or t[0] - last_end > _PAUSE_S)
         due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if doubtful else past.t[now]
         self._waiting.append(_Candidate(path, (t[0], t[-1]), look, rom, rest, far, quiet_s, due_s))
 
