@@ -11,14 +11,16 @@ A restart of the sensor's clock begins a new fit. Samples that came twice are dr
 counted from the steps of the sensor's time, or, where it has none, from the rate.
 """
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from gonio.signal.chunks import SampleChunk, StreamDefects, TimedChunk
-from gonio.signal.consts import BoolArray, FloatArray, Segment
+from gonio.signal.consts import FloatArray, Segment
 from gonio.signal.envelope import ClockMap
 from gonio.signal.pace import Pacer
 
@@ -34,6 +36,9 @@ WINDOW_S: Final = 60.0
 #: Bound on the drift of a sensor with a clock: crystals keep within 100 ppm, but a clock that is a count of samples
 #: at their nominal rate is as far off as that rate.
 MAX_DRIFT: Final = 0.02
+#: How far the typical step may be from the nominal one, as a factor, before four fifths of the steps must agree on it
+#: within this share: a sensor may run at half or twice the rate it is named by.
+_PLAUSIBLE, _AGREE_SHARE = 1.5, 0.2
 #: Distinct times remembered to tell a repeated sample from a restart: the largest notification known, twice.
 _REMEMBERED: Final = 64
 
@@ -53,49 +58,54 @@ class StepCounter:
     def __init__(self, rate_hz: float, block: int) -> None:
         self._step_s = 1 / rate_hz
         self._block = block
-        self._pending: list[FloatArray] = []
-        self._waiting = 0
+        self._pending: list[float] = []
         self._last: float | None = None
-        self._steps = 0.0  # whole steps, and the time they took, outside of pauses
+        self._steps = 0  # whole steps, and the time they took, outside of pauses
         self._steps_s = 0.0
         self.lost = 0
 
-    def feed(self, x: FloatArray) -> None:
-        """Take in increasing times (n,), s."""
-        while len(x):
-            part = x[: self._block - self._waiting]
-            x = x[len(part) :]
-            self._pending.append(part)
-            self._waiting += len(part)
-            if self._waiting == self._block:
-                self._count()
+    def feed(self, x: Sequence[float]) -> None:
+        """Take in increasing times, s."""
+        pending = self._pending
+        pending += x
+        while len(pending) >= self._block:
+            self._count(pending[: self._block])
+            del pending[: self._block]
 
     def restart(self) -> None:
         """Forget the last time: the next one does not follow it."""
-        self._count()
+        self.finish()
         self._last = None
 
-    def _count(self) -> None:
-        known = [] if self._last is None else [np.array([self._last])]
-        x = np.concatenate([*known, *self._pending]) if self._pending else np.empty(0)
-        self._pending, self._waiting = [], 0
-        if len(x) == 0:
-            return
-        self._last = float(x[-1])
-        steps_s = np.diff(x)
+    def _count(self, x: list[float]) -> None:
+        if self._last is not None:
+            x = [self._last, *x]
+        self._last = x[-1]
+        steps_s = [b - a for a, b in pairwise(x)]
         if len(steps_s) >= self._block // 2:
-            typical = float(np.median(steps_s))
-            if 1 / 1.5 < typical / self._step_s < 1.5:  # noqa: PLR2004 - beyond, most samples are lost
-                self._step_s = typical
-        steps = np.maximum(1.0, np.rint(steps_s / self._step_s))
-        self.lost += int(steps.sum()) - len(steps)
-        short = steps_s < bridged_s(1 / self._step_s)
-        self._steps += float(steps[short].sum())
-        self._steps_s += float(steps_s[short].sum())
+            self._learn(sorted(steps_s))
+        longest_s = bridged_s(1 / self._step_s)
+        for step_s in steps_s:
+            steps = max(1, round(step_s / self._step_s))
+            self.lost += steps - 1
+            if step_s < longest_s:
+                self._steps += steps
+                self._steps_s += step_s
+
+    def _learn(self, steps_s: list[float]) -> None:
+        """Take the step from what is typical of these, sorted; one far from the nominal only where nearly all agree."""
+        typical = steps_s[len(steps_s) // 2]
+        if not 1 / _PLAUSIBLE < typical / self._step_s < _PLAUSIBLE:
+            few = len(steps_s) // 10
+            if steps_s[-1 - few] - steps_s[few] > _AGREE_SHARE * typical:
+                return  # more are lost than not
+        self._step_s = typical
 
     def finish(self) -> None:
         """Count what waits for its block to be full."""
-        self._count()
+        if self._pending:
+            self._count(self._pending)
+            self._pending = []
 
     @property
     def rate_hz(self) -> float:
@@ -118,6 +128,7 @@ class SensorClock:
         block = max(8, round(ESTIMATE_S * rate_hz))
         self._segment = segment
         self._rate_hz = rate_hz
+        self._bridged_s = bridged_s(rate_hz)
         self._map = ClockMap(block=block, first_s=FIRST_S, window_s=WINDOW_S, max_drift=MAX_DRIFT)
         self._pacer = Pacer(rate_hz, block)
         self._steps = StepCounter(rate_hz, block)
@@ -125,8 +136,9 @@ class SensorClock:
         self._recent: deque[float] = deque(maxlen=_REMEMBERED)
         self._shift_s = 0.0  # without arrivals: added so that time goes on after a restart
         self._waiting: list[tuple[FloatArray, FloatArray]] = []  # acc, gyr of samples that have no time yet
+        self._waiting_count = 0
         self._newest_s = 0.0  # the last time on the clock without arrivals
-        self._last_s = -np.inf  # the last time given
+        self._last_s = -math.inf  # the last time given
         self._samples = self._repeated = self._restarts = self._gaps = 0
         self._longest_s = 0.0
 
@@ -142,22 +154,24 @@ class SensorClock:
         self._kind = kind
         self._samples += len(chunk)
         acc, gyr = chunk.acc, chunk.gyr
+        arrival = None if chunk.arrival_s is None else chunk.arrival_s.tolist()
         if chunk.sensor_s is None:
-            times = self._pacer.feed(chunk.arrival_s) if chunk.arrival_s is not None else np.empty(0)
+            times = self._pacer.feed(arrival or [])
         else:
-            keep, restarts = self._screen(chunk.sensor_s)
-            if not keep.all():
-                acc, gyr = acc[keep], gyr[keep]
-            x = chunk.sensor_s[keep]
-            arrival = None if chunk.arrival_s is None else chunk.arrival_s[keep]
-            times = self._place(x, arrival, np.flatnonzero(restarts[keep]).tolist())
-        self._waiting.append((acc, gyr))
-        return self._give(times)
+            x = chunk.sensor_s.tolist()
+            repeated, restarts = self._screen(x)
+            if repeated:
+                keep = np.ones(len(x), dtype=np.bool_)
+                keep[repeated] = False
+                acc, gyr, x = acc[keep], gyr[keep], chunk.sensor_s[keep].tolist()
+                arrival = None if chunk.arrival_s is None else chunk.arrival_s[keep].tolist()
+            times = self._place(x, arrival, restarts)
+        return self._give(acc, gyr, times)
 
     def finish(self) -> list[TimedChunk]:
         """Give the samples that still wait for an estimate."""
         self._steps.finish()
-        return self._give(np.concatenate([self._pacer.finish(), self._map.finish()]))
+        return self._give(np.empty((0, 3)), np.empty((0, 3)), self._pacer.finish() + self._map.finish())
 
     @property
     def defects(self) -> StreamDefects:
@@ -176,66 +190,85 @@ class SensorClock:
             rate_hz=rate / (1 + drift) if self._samples else float("nan"),
         )
 
-    def _screen(self, x: FloatArray) -> tuple[BoolArray, BoolArray]:
-        """Tell which samples are new, and which of them begin the sensor's clock anew."""
-        keep = np.ones(len(x), dtype=np.bool_)
-        restarts = np.zeros(len(x), dtype=np.bool_)
+    def _screen(self, x: list[float]) -> tuple[list[int], list[int]]:
+        """Give the indices of repeated samples, and those, among the rest, of samples that begin the clock anew."""
         recent = self._recent
-        if len(x) and (np.diff(x) > 0).all() and (not recent or x[0] > recent[-1]):
-            recent.extend(x[-_REMEMBERED:].tolist())
-            return keep, restarts
-        for i, time_s in enumerate(x.tolist()):
+        last = recent[-1] if recent else -math.inf
+        for time_s in x:
+            if not time_s > last:
+                break
+            last = time_s
+        else:
+            recent.extend(x[-_REMEMBERED:])
+            return [], []
+        repeated: list[int] = []
+        restarts: list[int] = []
+        for i, time_s in enumerate(x):
             if recent and time_s <= recent[-1]:
                 if time_s in recent:
-                    keep[i] = False
-                    self._repeated += 1
+                    repeated.append(i)
                     continue
-                restarts[i] = True
+                restarts.append(i - len(repeated))
                 recent.clear()
             recent.append(time_s)
-        return keep, restarts
+        self._repeated += len(repeated)
+        return repeated, restarts
 
-    def _place(self, x: FloatArray, arrival: FloatArray | None, restarts: list[int]) -> FloatArray:
-        """Give the times of the next samples in order, after new ones (n,) that restart the clock at some indices."""
-        out: list[FloatArray] = []
-        cuts = sorted({0, *restarts})
-        for begin, end in pairwise([*cuts, len(x)]):
+    def _place(self, x: list[float], arrival: list[float] | None, restarts: list[int]) -> list[float]:
+        """Give the times of the next samples in order, after new ones that restart the clock at some indices."""
+        if not restarts:
+            return self._follow(x, arrival)
+        out: list[float] = []
+        for begin, end in pairwise(sorted({0, *restarts, len(x)})):
             if begin in restarts:
                 self._steps.restart()
                 if arrival is not None:
-                    out.append(self._map.restart())
+                    out += self._map.restart()
                 else:
                     self._restarts += 1
-                    self._shift_s = self._newest_s + 1 / self._rate_hz - float(x[begin])
-            if arrival is not None:
-                out += self._fit(x[begin:end], arrival[begin:end])
-            elif end > begin:
-                self._steps.feed(x[begin:end])
-                out.append(x[begin:end] + self._shift_s)
-                self._newest_s = float(out[-1][-1])
-        return np.concatenate(out) if out else np.empty(0)
+                    self._shift_s = self._newest_s + 1 / self._rate_hz - x[begin]
+            out += self._follow(x[begin:end], None if arrival is None else arrival[begin:end])
+        return out
 
-    def _fit(self, x: FloatArray, arrival: FloatArray) -> list[FloatArray]:
-        out: list[FloatArray] = []
-        while len(x):
+    def _follow(self, x: list[float], arrival: list[float] | None) -> list[float]:
+        """Give the times of the next samples in order, after new ones that follow those before them."""
+        if arrival is None:
+            self._steps.feed(x)
+            shift_s = self._shift_s
+            times = [one + shift_s for one in x] if shift_s else x
+            if times:
+                self._newest_s = times[-1]
+            return times
+        out: list[float] = []
+        while x:
             times, taken = self._map.feed(x, arrival)
-            out.append(times)
+            out += times
             if taken == 0:
                 self._steps.restart()
             self._steps.feed(x[:taken])
             x, arrival = x[taken:], arrival[taken:]
         return out
 
-    def _give(self, times: FloatArray) -> list[TimedChunk]:
-        """Join times with the samples that waited for them."""
+    def _give(self, acc: FloatArray, gyr: FloatArray, times: list[float]) -> list[TimedChunk]:
+        """Join times with the samples that waited for them and with new ones (n, 3)."""
         n = len(times)
+        if self._waiting_count or len(acc) != n:
+            self._waiting.append((acc, gyr))
+            self._waiting_count += len(acc) - n
+            if n == 0:
+                return []
+            acc, gyr = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+            self._waiting = [(acc[n:], gyr[n:])] if self._waiting_count else []
+            acc, gyr = acc[:n], gyr[:n]
         if n == 0:
             return []
-        acc, gyr = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
-        self._waiting = [(acc[n:], gyr[n:])]
-        steps_s = np.diff(times, prepend=self._last_s if np.isfinite(self._last_s) else times[0])
-        self._last_s = float(times[-1])
-        self._gaps += int((steps_s > bridged_s(self._rate_hz)).sum())
-        if self._gaps:
-            self._longest_s = max(self._longest_s, float(steps_s.max()))
-        return [TimedChunk(times, acc[:n], gyr[:n])]
+        last, longest = self._last_s, self._bridged_s
+        for time_s in times:
+            if time_s - last > longest and last > -math.inf:
+                self._gaps += 1
+                self._longest_s = max(self._longest_s, time_s - last)
+            last = time_s
+        self._last_s = last
+        t = np.array(times)
+        t.flags.writeable = False
+        return [TimedChunk(t, acc, gyr)]

@@ -12,13 +12,11 @@ Method
     MAX_SLEW, and stays strictly increasing.
 """
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
-
-import numpy as np
-
-from gonio.signal.consts import FloatArray
 
 #: Within what time an error of the map is to be gone, s.
 SETTLE_S: Final = 2.0
@@ -80,6 +78,10 @@ class LowerEnvelope:
         return slope, x, d
 
 
+def _delay(point: tuple[float, float]) -> float:
+    return point[1] - point[0]
+
+
 class ClockMap:
     """Maps a sensor's clock to the host's: sensor times and arrivals in, host times out, in order.
 
@@ -102,18 +104,18 @@ class ClockMap:
         self._first_s = first_s
         self._window_s = window_s
         self._max_drift = max_drift
-        self._last = -np.inf  # the last host time given
+        self._last = -math.inf  # the last host time given
         self.drift = 0.0
         self.restarts = 0
         self._begin()
 
     def _begin(self) -> None:
         self._envelope = LowerEnvelope(self._max_drift, self._window_s)
-        self._first: list[tuple[FloatArray, FloatArray]] = []  # (x, arrival) that wait for the first estimate
-        self._first_least = np.inf
-        self._held: list[tuple[FloatArray, FloatArray]] = []  # (x, arrival) of the block that is being filled
+        self._first: list[tuple[float, float]] = []  # (x, arrival) that wait for the first estimate
+        self._first_least = math.inf
+        self._held: list[tuple[float, float]] = []  # (x, arrival) of the block that is being filled
         self._room = self._block
-        self._late_from = np.nan  # arrival of the first of the late blocks that came last
+        self._late_from = math.nan  # arrival of the first of the late blocks that came last
         self._x0 = self._y0 = 0.0
         self._x_line = self._d_line = 0.0
         self._pace = 1.0
@@ -124,16 +126,17 @@ class ClockMap:
         """How many samples still go by the present map before it is estimated anew."""
         return self._room
 
-    def at(self, x: FloatArray) -> FloatArray:
-        """Give the host's time (n,) in s at sensor times (n,) in s, by the present map."""
-        return self._y0 + (x - self._x0) * self._pace
+    def at(self, x: Sequence[float]) -> list[float]:
+        """Give the host's time in s at sensor times in s, by the present map."""
+        y0, x0, pace = self._y0, self._x0, self._pace
+        return [y0 + (one - x0) * pace for one in x]
 
-    def feed(self, x: FloatArray, arrival: FloatArray) -> tuple[FloatArray, int]:
+    def feed(self, x: Sequence[float], arrival: Sequence[float]) -> tuple[list[float], int]:
         """Take samples in.
 
         Args:
-            x: (n,) sensor's time, s, strictly increasing.
-            arrival: (n,) host's time of arrival, s.
+            x: sensor's times, s, strictly increasing.
+            arrival: as many of the host's times of arrival, s.
 
         Returns:
             The host's times of the next samples in order, of this call or earlier ones, and how many samples were
@@ -142,91 +145,87 @@ class ClockMap:
         times, taken = self._place(x, arrival) if self.ready else self._gather(x, arrival)
         if taken == 0 and len(x):
             times = self.restart()
-        if len(times):
-            self._last = float(times[-1])
+        if times:
+            self._last = times[-1]
         return times, taken
 
-    def restart(self) -> FloatArray:
+    def restart(self) -> list[float]:
         """Begin a new fit, for the sensor's clock began anew; give the times of what waited for the old one."""
         times = self.finish()
         self.restarts += 1
         self._begin()
         return times
 
-    def finish(self) -> FloatArray:
+    def finish(self) -> list[float]:
         """Give the times of what still waits for the first estimate, fitted on what there is."""
-        times = self._start() if self._first else np.empty(0)
-        if len(times):
-            self._last = float(times[-1])
+        times = self._start() if self._first else []
+        if times:
+            self._last = times[-1]
         return times
 
-    def _gather(self, x: FloatArray, arrival: FloatArray) -> tuple[FloatArray, int]:
-        begin = float(self._first[0][0][0]) if self._first else float(x[0])
-        waiting = sum(len(part) for part, _ in self._first)
-        delay = arrival - x
-        least = np.minimum.accumulate(np.concatenate(([self._first_least], delay)))[:-1]
-        strange = np.isfinite(least) & (delay < least - MAX_EARLY_S)
-        count = int(strange.argmax()) if strange.any() else len(x)
-        full = (x[:count] >= begin + self._first_s) | (np.arange(waiting + 1, waiting + count + 1) >= MAX_FIRST)
-        complete = bool(full.any())
-        if complete:
-            count = int(full.argmax()) + 1
-        if count:
-            self._first.append((x[:count], arrival[:count]))
-            self._first_least = min(self._first_least, float(delay[:count].min()))
-        return self._start() if complete else np.empty(0), count
+    def _gather(self, x: Sequence[float], arrival: Sequence[float]) -> tuple[list[float], int]:
+        count = 0
+        for one, came in zip(x, arrival, strict=True):
+            delay = came - one
+            if self._first and delay < self._first_least - MAX_EARLY_S:
+                break
+            self._first_least = min(self._first_least, delay)
+            self._first.append((one, came))
+            count += 1
+            if one >= self._first[0][0] + self._first_s or len(self._first) >= MAX_FIRST:
+                return self._start(), count
+        return [], count
 
-    def _start(self) -> FloatArray:
-        x = np.concatenate([part for part, _ in self._first])
-        arrival = np.concatenate([part for _, part in self._first])
-        self._first = []
-        cuts = range(0, len(x), max(1, self._block // 4))
-        self._note(x, arrival, [int(cut) for cut in cuts])
+    def _start(self) -> list[float]:
+        points, self._first = self._first, []
+        quarter = max(1, self._block // 4)
+        for begin in range(0, len(points), quarter):
+            self._note(points[begin : begin + quarter])
         self._fit()
+        x = [one for one, _ in points]
         self._pace = 1 + self.drift
-        self._x0 = float(x[0])
-        self._y0 = max(self._target(self._x0), self._last + RESTART_STEP_S)
+        self._x0 = x[0]
+        self._y0 = max(self._target(x[0]), self._last + RESTART_STEP_S)
         times = self.at(x)
         self.ready = True
-        self._bend(float(x[-1]))
+        self._bend(x[-1])
         return times
 
-    def _place(self, x: FloatArray, arrival: FloatArray) -> tuple[FloatArray, int]:
-        x, arrival = x[: self._room], arrival[: self._room]
+    def _place(self, x: Sequence[float], arrival: Sequence[float]) -> tuple[list[float], int]:
+        if len(x) > self._room:
+            x, arrival = x[: self._room], arrival[: self._room]
         times = self.at(x)
-        strange = arrival < times - MAX_EARLY_S
-        if strange.any():
-            count = int(strange.argmax())
-            x, arrival, times = x[:count], arrival[:count], times[:count]
-        self._held.append((x, arrival))
+        for k, (came, time) in enumerate(zip(arrival, times, strict=True)):
+            if came < time - MAX_EARLY_S:
+                x, arrival, times = x[:k], arrival[:k], times[:k]
+                break
+        self._held += zip(x, arrival, strict=True)
         self._room -= len(x)
         if self._room == 0:
             self._estimate()
-        return times, len(x)
+        return times, len(times)
 
     def _estimate(self) -> None:
-        x = np.concatenate([part for part, _ in self._held])
-        arrival = np.concatenate([part for _, part in self._held])
-        self._held = []
+        held, self._held = self._held, []
         self._room = self._block
-        if not (arrival - self.at(x) > MAX_LATE_S).all():
-            self._late_from = np.nan
-            self._note(x, arrival, [0])
+        y0, x0, pace = self._y0, self._x0, self._pace
+        least = min(came - (y0 + (one - x0) * pace) for one, came in held)
+        if not least > MAX_LATE_S:
+            self._late_from = math.nan
+            self._note(held)
             self._fit()
-        elif np.isnan(self._late_from):
-            self._late_from = float(arrival[0])
-        elif arrival[-1] - self._late_from > STOOD_STILL_S:
+        elif math.isnan(self._late_from):
+            self._late_from = held[0][1]
+        elif held[-1][1] - self._late_from > STOOD_STILL_S:
             self.restarts += 1
             self._begin()
             return
-        self._bend(float(x[-1]))
+        self._bend(held[-1][0])
 
-    def _note(self, x: FloatArray, arrival: FloatArray, cuts: list[int]) -> None:
-        """Add the least delayed sample of each stretch to the envelope."""
-        for begin, end in zip(cuts, [*cuts[1:], len(x)], strict=True):
-            delay = arrival[begin:end] - x[begin:end]
-            i = begin + int(delay.argmin())
-            self._envelope.add(float(x[i]), float(arrival[i] - x[i]))
+    def _note(self, points: list[tuple[float, float]]) -> None:
+        """Add the least delayed sample of a stretch to the envelope."""
+        x, arrival = min(points, key=_delay)
+        self._envelope.add(x, arrival - x)
 
     def _fit(self) -> None:
         self.drift, self._x_line, self._d_line = self._envelope.line()

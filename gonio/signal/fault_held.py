@@ -14,6 +14,8 @@ from gonio.signal.looks import Look
 #: Motion since the axis stopped, by the other axes, from which on a real one would have changed: 6° of tilt, m/s² (the
 #: coarsest accelerometers have steps of 0.04), and a turning, rad/s, that crooked axes alone (1 %) make ten steps of.
 _ACC_MOVES, _GYR_MOVES = 1.0, 0.7
+#: A turning that stays the same to the bit is none of a leg's, rad/s; a bias, which may, is below.
+_TURNS: Final = 0.2
 #: Turning, rad, of the gyroscope, that a live accelerometer would have shown.
 _TURNED: Final = 0.5
 #: Force below which an accelerometer that does not change reads nothing, m/s²; and looks for which it falls at most.
@@ -87,5 +89,5 @@ class HeldWatch:
         acc = max(most[k] - least[k] for k in range(_AXES))
         gyr = max(most[k] - least[k] for k in range(_AXES, 6))
         moved = acc > _ACC_MOVES or (gyr > _GYR_MOVES and (axis >= _AXES or self._turned[axis] > _TURNED))
-        if moved:
+        if moved or (axis >= _AXES and abs(value) > _TURNS):
             self._named.add(axis)

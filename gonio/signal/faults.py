@@ -51,6 +51,8 @@ _RATE_OFF: Final = 0.25
 #: Time that the orientation filter needs to forget what a fault made of it, s: its accelerometer's time constant is
 #: 3 s, and after simulated faults of 0.5 to 30 s the angle was off by more than 10° for up to 3.9 s, by 6° for 5.0 s.
 SETTLE_S: Final = 5.0
+#: Samples after each one that was clipped: a third of a second for a single one, SETTLE_S for a quarter of a second.
+_CLIP_SETTLES: Final = 20
 #: Looks in a row that are too slow.
 _SLOW_LOOKS: Final = 8
 
@@ -89,7 +91,8 @@ class SensorWatch:
         self._held, self._range, self._units = HeldWatch(), RangeWatch(), UnitsWatch()
         self.rest = RestWatch(rate_hz)
         self._settle = round(SETTLE_S * rate_hz)
-        self._hold = 0  # samples that are still spoilt by what was before them
+        self._count = 0  # samples judged
+        self._until = 0  # the number of the first sample that is not spoilt by what was before it
         self._now: set[str] = {"too-slow"} if rate_hz < SLOWEST_HZ else set()
         self._named: set[str] = set()
         self._nominal_slow = rate_hz < SLOWEST_HZ
@@ -116,28 +119,35 @@ class SensorWatch:
     def _judge(self, chunk: TimedChunk, part: slice) -> BoolArray | None:
         """Tell which samples of a part of one look are spoilt."""
         n = part.stop - part.start
+        first = self._count
+        self._count += n
         if self._now:
-            self._hold = self._settle
+            self._until = self._count + self._settle
             return np.ones(n, dtype=np.bool_)
-        if not self._range.known and self._hold == 0:
-            return None
-        bad = np.arange(n) < self._hold
-        self._hold = max(0, self._hold - n)
+        bad: BoolArray | None = None
+        if self._until > first:
+            bad = np.arange(first, first + n) < self._until
         if self._range.known:
             acc, gyr = self._range.clipped(chunk.acc[part], chunk.gyr[part])
-            self.clipped += int((acc | gyr).sum())
-            bad |= acc
-            for at in np.flatnonzero(gyr).tolist():
-                bad[at : at + self._settle] = True
-                self._hold = max(self._hold, at + self._settle - n)
-        return bad if bad.any() else None
+            either = acc | gyr
+            if either.any():
+                self.clipped += int(either.sum())
+                bad = either if bad is None else bad | either
+                for at in np.flatnonzero(gyr).tolist():
+                    self._clip(first + at)
+                    bad[at : self._until - first] = True
+        return bad
+
+    def _clip(self, number: int) -> None:
+        """Let the turning that was cut off a sample of the gyroscope be forgotten before the angle counts again."""
+        self._until = min(number + self._settle, max(self._until, number) + _CLIP_SETTLES)
 
     def _take(self, look: Look) -> None:
         if self._range.look(look):
             acc, gyr = self._range.clipped(look.rows[:, :3], look.rows[:, 3:])
             self.clipped += int((acc | gyr).sum())
-            if gyr.any():
-                self._hold = max(self._hold, self._settle)
+            for at in np.flatnonzero(gyr).tolist():
+                self._clip(self._count - len(look.rows) + at)
         now = self._held.look(look, self._range.reaches) | self._units.look(look) | self.rest.look(look)
         slow = (look.end_s - look.begin_s) * SLOWEST_HZ > len(look.rows) - 1
         self._slow = self._slow + 1 if slow else 0

@@ -10,12 +10,11 @@ Method
     last is not: what is strange is told by a sample's place in its burst.
 """
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-
-from gonio.signal.consts import BoolArray, FloatArray
 from gonio.signal.envelope import ClockMap
 
 #: How long late samples are given to catch up, s of arrivals, from the last time that they came nearer.
@@ -54,39 +53,37 @@ class _Bursts:
 
     def __init__(self) -> None:
         self._sizes: deque[int] = deque(maxlen=_REMEMBERED)
-        self._arrival = np.nan
+        self._arrival = math.nan
         self._size = 0  # of the burst that may still go on
         self.typical = 1
         self.alike = False
 
-    def _begins(self, arrival: FloatArray) -> BoolArray:
-        begins: BoolArray = np.diff(arrival, prepend=self._arrival) != 0
-        return begins
+    def places(self, arrivals: Sequence[float]) -> list[int]:
+        """Give the place of each of the next samples in its burst, from 0."""
+        last, size = self._arrival, self._size
+        out = []
+        for arrival in arrivals:
+            if arrival != last:
+                last, size = arrival, 0
+            out.append(size)
+            size += 1
+        return out
 
-    def places(self, arrival: FloatArray) -> FloatArray:
-        """Give the place (n,) of each of the next samples in its burst, from 0."""
-        index = np.arange(len(arrival), dtype=np.float64)
-        return index - np.maximum.accumulate(np.where(self._begins(arrival), index, -self._size))
-
-    def note(self, arrival: FloatArray) -> None:
+    def note(self, arrivals: Sequence[float]) -> None:
         """Take samples in."""
-        if len(arrival) == 0:
-            return
-        begins = np.flatnonzero(self._begins(arrival)).tolist()
-        if begins:
-            if self._size:
-                self._sizes.append(self._size + begins[0])
-            self._sizes.extend(np.diff(begins).tolist())
-            self._size = len(arrival) - begins[-1]
-        else:
-            self._size += len(arrival)
-        self._arrival = float(arrival[-1])
+        for arrival in arrivals:
+            if arrival != self._arrival:
+                if self._size:
+                    self._sizes.append(self._size)
+                self._arrival, self._size = arrival, 0
+            self._size += 1
 
     def settle(self) -> None:
         """Learn what is typical."""
         if self._sizes:
-            self.typical = int(np.median(self._sizes))
-            self.alike = min(self._sizes) == max(self._sizes)
+            sizes = sorted(self._sizes)
+            self.typical = sizes[len(sizes) // 2]
+            self.alike = sizes[0] == sizes[-1]
 
 
 class Pacer:
@@ -109,13 +106,13 @@ class Pacer:
         self._bursts = _Bursts()
         self._count = 0  # samples numbered so far
         self._shift_s = 0.0  # sensor time left out because samples were lost
-        self._last_arrival = np.inf  # of the last sample that was placed
-        self._lates: list[FloatArray] = []  # of the samples placed since the last estimate
+        self._last_arrival = math.inf  # of the last sample that was placed
+        self._lates: list[float] = []  # of the samples placed since the last estimate
         self._spreads: deque[float] = deque(maxlen=_REMEMBERED)
-        self._strange_s = np.inf  # nothing is strange before it is known what is ordinary
+        self._strange_s = math.inf  # nothing is strange before it is known what is ordinary
         self._near_s = 0.0
         self._held: list[float] = []  # arrivals
-        self._least = np.inf  # how late the held ones are at least, s
+        self._least = math.inf  # how late the held ones are at least, s
         self._nearer_at = 0.0  # arrival at which that last improved
         self.lost = 0
 
@@ -124,48 +121,57 @@ class Pacer:
         """How much slower than nominal the sensor is: its rate is nominal / (1 + drift)."""
         return self._map.drift
 
-    def feed(self, arrival: FloatArray) -> FloatArray:
-        """Take the arrivals (n,) of the next samples in, s; give the times of the next samples in order, s."""
-        out: list[FloatArray] = []
-        while len(arrival):
-            late = np.empty(0)
-            piece = arrival[: 0 if self._held else len(arrival)]
-            if self._map.ready and not self._held:
-                late = self._late(arrival[: self._map.room])
-                strange = late > self._strange_s
-                late = late[: int(strange.argmax()) if strange.any() else len(late)]
-                piece = arrival[: len(late)]
-            if len(piece) == 0:
-                self._bursts.note(arrival[:1])
-                out.append(self._hold(float(arrival[0])))
-                arrival = arrival[1:]
+    def feed(self, arrivals: Sequence[float]) -> list[float]:
+        """Take the arrivals of the next samples in, s; give the times of the next samples in order, s."""
+        out: list[float] = []
+        while arrivals:
+            if self._held:
+                self._bursts.note(arrivals[:1])
+                out += self._hold(arrivals[0])
+                arrivals = arrivals[1:]
                 continue
-            times, taken = self._pass(piece, late)
+            piece: Sequence[float] = arrivals
+            lates: list[float] = []
+            if self._map.ready:
+                piece = arrivals[: self._map.room]
+                lates = self._late(piece)
+                strange = next((k for k, late in enumerate(lates) if late > self._strange_s), len(lates))
+                piece, lates = piece[:strange], lates[:strange]
+            if not piece:
+                self._bursts.note(arrivals[:1])
+                out += self._hold(arrivals[0])
+                arrivals = arrivals[1:]
+                continue
+            times, taken = self._pass(piece, lates)
             self._bursts.note(piece[:taken])
             self._settle()
-            out.append(times)
-            arrival = arrival[taken:]
-        return np.concatenate(out) if out else np.empty(0)
+            out += times
+            arrivals = arrivals[taken:]
+        return out
 
-    def finish(self) -> FloatArray:
+    def finish(self) -> list[float]:
         """Give the times of what is still held or waits for the first estimate."""
-        out = [self._release(0.0)] if self._held else []
-        return np.concatenate([*out, self._map.finish()])
+        return (self._release(0.0) if self._held else []) + self._map.finish()
 
-    def _numbered(self, n: int) -> FloatArray:
+    def _numbered(self, n: int) -> list[float]:
         """Sensor's imagined times of the next n samples, s."""
-        return np.arange(self._count, self._count + n, dtype=np.float64) * self._step_s + self._shift_s
+        first, step_s, shift_s = self._count, self._step_s, self._shift_s
+        return [k * step_s + shift_s for k in range(first, first + n)]
 
-    def _late(self, arrival: FloatArray) -> FloatArray:
-        """Tell how late the next samples (n,) are, beyond what their places in their bursts explain, s."""
-        late = arrival - self._map.at(self._numbered(len(arrival)))
-        after = np.maximum(self._bursts.typical - 1 - self._bursts.places(arrival), 0.0)
-        return late - after * self._step_s
+    def _late(self, arrivals: Sequence[float]) -> list[float]:
+        """Tell how late the next samples are, beyond what their places in their bursts explain, s."""
+        last, step_s = self._bursts.typical - 1, self._step_s
+        due = self._map.at(self._numbered(len(arrivals)))
+        places = self._bursts.places(arrivals)
+        return [
+            arrival - moment - max(last - place, 0) * step_s
+            for arrival, moment, place in zip(arrivals, due, places, strict=True)
+        ]
 
-    def _hold(self, arrival: float) -> FloatArray:
+    def _hold(self, arrival: float) -> list[float]:
         """Take in one sample that is strangely late or comes after one that was; give what that decides."""
         x = (self._count + len(self._held)) * self._step_s + self._shift_s
-        late = arrival - float(self._map.at(np.array([x]))[0])
+        late = arrival - self._map.at([x])[0]
         if not self._held or late < self._least - self._step_s:
             self._nearer_at = arrival
         self._least = late if not self._held else min(self._least, late)
@@ -174,9 +180,9 @@ class Pacer:
             return self._release(0.0)
         if arrival - self._nearer_at > PATIENCE_S or len(self._held) >= MAX_HELD:
             return self._release(self._least)
-        return np.empty(0)
+        return []
 
-    def _release(self, missing_s: float) -> FloatArray:
+    def _release(self, missing_s: float) -> list[float]:
         """Place the held samples, after leaving out the numbers that were lost."""
         missing_s /= 1 + self._map.drift
         unit = self._bursts.typical if self._bursts.alike else 1  # a notification is lost as a whole
@@ -185,23 +191,23 @@ class Pacer:
             self.lost += lost
             anew = self._held[0] - self._last_arrival > ANEW_S
             self._shift_s += missing_s if anew else lost * self._step_s
-        rest = np.array(self._held)
+        rest: Sequence[float] = self._held
         self._held = []
-        out: list[FloatArray] = []
-        while len(rest):
-            times, taken = self._pass(rest, np.empty(0))
+        out: list[float] = []
+        while rest:
+            times, taken = self._pass(rest, [])
             self._settle()
-            out.append(times)
+            out += times
             rest = rest[taken:]
-        return np.concatenate(out)
+        return out
 
-    def _pass(self, arrival: FloatArray, late: FloatArray) -> tuple[FloatArray, int]:
+    def _pass(self, arrivals: Sequence[float], lates: list[float]) -> tuple[list[float], int]:
         """Place samples up to the next estimate: give times of the next ones in order, and how many were taken."""
-        times, taken = self._map.feed(self._numbered(len(arrival)), arrival)
+        times, taken = self._map.feed(self._numbered(len(arrivals)), arrivals)
         self._count += taken
         if taken:
-            self._last_arrival = float(arrival[taken - 1])
-        self._lates.append(late[:taken])
+            self._last_arrival = arrivals[taken - 1]
+        self._lates += lates[:taken]
         return times, taken
 
     def _settle(self) -> None:
@@ -209,10 +215,9 @@ class Pacer:
         if not (self._map.ready and self._map.room == self._block):
             return
         self._bursts.settle()
-        late = np.concatenate(self._lates)
-        self._lates = []
-        if len(late):
-            self._spreads.append(float(np.quantile(late, 0.9) - min(0.0, late.min())))
-            spread_s = float(np.median(self._spreads))
+        lates, self._lates = sorted(self._lates), []
+        if lates:
+            self._spreads.append(lates[(9 * len(lates)) // 10] - min(0.0, lates[0]))
+            spread_s = sorted(self._spreads)[len(self._spreads) // 2]
             self._strange_s = _STRANGE * spread_s + _STRANGE_STEPS * self._step_s
             self._near_s = max(_NEAR * spread_s, _NEAR_STEPS * self._step_s)
