@@ -50,7 +50,7 @@ _FORCE_SHARE: Final = 1.0
 #: squat, little else tells the heading. It counts in proportion to the knee's share in the motion, for a leg that is
 #: raised straight may be raised sideways.
 _PLANE_SHARE: Final = 2.0
-_ROUNDS: Final = 2  # for every first guess, and again for the best of them
+_ROUNDS: Final = 2  # for the best of the first guesses; one for each of them
 _SETTLED: Final = 1.0 - 1e-6  # cosine between an axis and the next round's: 0.08°
 #: Misfit that is as good as none.
 _FIT_FLOOR: Final = 0.004
@@ -289,7 +289,7 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None, *, sure: bo
     guesses = [] if known is None else [(known.thigh, known.shank)]
     if not (guesses and sure):
         guesses += _guesses(s, 1 if guesses else 3)
-    pairs = [(_settle(s, j1, j2), _settle(s, j1, -j2)) for j1, j2 in guesses]
+    pairs = [(_settle(s, j1, j2, rounds=1), _settle(s, j1, -j2, rounds=1)) for j1, j2 in guesses]
     one, other = max(pairs, key=lambda pair: max(pair[0].fit, pair[1].fit))
     if other.fit > one.fit:
         one, other = other, one

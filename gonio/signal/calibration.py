@@ -201,9 +201,7 @@ class Calibration:
             return frame
         own = self.postures.zero(axes, self._rule, None)
         frame_then = carried(candidate.frame, axes.thigh, axes.shank, self.postures)
-        held = Zeroed(frame_then, candidate.source, KNOWN_SENSE, plausible=True, stands=0)
-        zeroed = self.postures.zero(axes, self._rule, held)
-        zeroed = held if zeroed is None else with_kept_zero(zeroed, candidate, self.postures)
+        zeroed = with_kept_zero(own, candidate, axes, self._rule, self.postures)
         zeroed = self._poses.correct(zeroed, flexions(self.postures, zeroed.frame))
         turned = float(zeroed.frame.thigh @ candidate.frame.thigh) < 0
         if turned or not (plausible(self.postures, zeroed.frame) and plausible(self.postures, frame_then, SLIP)):
@@ -247,7 +245,7 @@ class Calibration:
         if self._seen_blocks < self._next_fit:
             return
         power = 1 << (self._seen_blocks.bit_length() - 1)
-        self._next_fit = self._seen_blocks + (power if self.known else max(1, power // 8))
+        self._next_fit = self._seen_blocks + (power if self.known else max(1, power // 4))
         one, other, acceleration = fit_axes(self._sums, self._axes or self._tried, sure=self.known)
         vote = sign_vote(one, other, acceleration, self.postures, self._rule)
         self._tried = one if vote >= 0 else other
@@ -269,11 +267,12 @@ class Calibration:
         """Give sense and zero for the axis; None while they, or the axis, are not known or nothing changed."""
         if self._axes is None:
             return None
-        zeroed = self.postures.zero(self._axes, self._rule, self.zeroed if self.known else None)
+        hold = self.zeroed if self.known and self._kept is None else None
+        zeroed = self.postures.zero(self._axes, self._rule, hold)
+        if self._kept is not None:
+            zeroed = with_kept_zero(zeroed, self._kept, self._axes, self._rule, self.postures)
         if zeroed is None:
             return None
-        if self._kept is not None:
-            zeroed = with_kept_zero(zeroed, self._kept, self.postures)
         zeroed = self._poses.correct(zeroed, flexions(self.postures, zeroed.frame))
         if zeroed.sense < KNOWN_SENSE:
             return None

@@ -26,7 +26,7 @@ _ASTRAY, _DRIFT_RAD_S = 0.01, 0.0015
 #: Error of the axis's direction in one of the sensors, rad: with the axis at 45° the inclinations are off by as much.
 _AXIS_ERROR: Final = math.radians(4.5)
 #: Doubt from which on the angle may not be shown, rad.
-_MOST_DOUBT: Final = math.radians(6.0)
+_MOST_DOUBT: Final = math.radians(5.0)
 _TINY: Final = 1e-6
 _TWO_PI: Final = 2.0 * math.pi
 
