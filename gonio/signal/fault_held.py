@@ -58,7 +58,7 @@ class HeldWatch:
             names.add("accelerometer-dead")
             if look.held[1] == _AXES:
                 names.add("gyroscope-dead")
-        elif self._all >= (_FROZEN_LOOKS if self._was_noisy else _FROZEN_LONG):
+        elif self._all >= (_FROZEN_LOOKS if self._was_noisy or max(map(abs, look.mean[3:])) > _TURNS else _FROZEN_LONG):
             names.add("frozen")
         return names
 
@@ -89,5 +89,6 @@ class HeldWatch:
         acc = max(most[k] - least[k] for k in range(_AXES))
         gyr = max(most[k] - least[k] for k in range(_AXES, 6))
         moved = acc > _ACC_MOVES or (gyr > _GYR_MOVES and (axis >= _AXES or self._turned[axis] > _TURNED))
-        if moved or (axis >= _AXES and abs(value) > _TURNS):
+        turns = axis >= _AXES and look.held != (_AXES, _AXES) and abs(value) > _TURNS
+        if moved or turns:
             self._named.add(axis)
