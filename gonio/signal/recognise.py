@@ -14,6 +14,10 @@ How it is judged
     declaration where the repetition lies: among those that fit, the one that is said more narrowly. Its confidence is
     its share of all densities, with an even one for "something else" beside them.
 
+What it cannot tell
+    Which end is the rest is what the counting took it for. Where that is the upper end, a step-up looks like a squat
+    (and sit-to-stand like a deep one). A lunge whose front thigh is near upright at rest is a squat by its looks.
+
 When a declared name is doubted
     Only when in most repetitions the declared exercise (and all that it covers) does not fit at all while one other
     fits well; where the zero was assumed, it must not fit by the sizes of the turns alone either. A wrongly doubted
