@@ -28,7 +28,7 @@ from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame, inclination, plane, wrap
 from gonio.signal.sign import sign_vote
 from gonio.signal.stored import StoredCalibration
-from gonio.signal.zero import STRAIGHTEST_FLEXION, Postures, Zeroed
+from gonio.signal.zero import KNOWN_SENSE, STRAIGHTEST_FLEXION, Postures, Zeroed
 
 Verdict = Literal["agrees", "open", "contradicts"]
 
@@ -49,6 +49,9 @@ _STEEP: Final = math.cos(math.radians(35.0))  # axis more upright than that: its
 #: Standing by "up" as it was in the standing of then: within this, in so many bins (0.6 s); of several stands the
 #: straightest and those not more bent than that count, as in ``zero``.
 _STANDING, _STANDING_BINS, _SOFT_STANDING = math.cos(math.radians(30.0)), 3, math.radians(15.0)
+#: Disagreement about the straight leg that is more than exercises differ in what they reach, rad.
+_DISPUTE: Final = math.radians(8.0)
+_WHOLE_BINS: Final = 75  # 15 s of postures: a whole repetition, rest included, of nearly everybody
 #: A sensor turned further than that about the knee's axis is another mounting, rad.
 SLIP: Final = math.radians(20.0)
 _SAME_UP: Final = math.cos(math.radians(25.0))
@@ -130,22 +133,46 @@ def carried(frame: KneeFrame, thigh: FloatArray, shank: FloatArray, postures: Po
     return KneeFrame(thigh, shank, frame.straight + _mean(two - one), frame.upright + _mean(one))
 
 
-def with_kept_zero(own: Zeroed, kept: Candidate, postures: Postures) -> Zeroed:
+def with_kept_zero(
+    own: Zeroed | None, kept: Candidate, axes: Axes, rule: ExerciseRule | None, postures: Postures
+) -> Zeroed:
     """Choose between the zero of the postures since and the candidate's; standing goes first.
 
-    Standing is also recognised by "up" being, in both sensors, about where it was in the standing of then.
+    Standing is also recognised by "up" being, in both sensors, about where it was in the standing of then. Where nobody
+    stood but the exercise is one that reaches a straight leg, its straightest shows a slip: an earlier standing took
+    the leg for as straight as this one does. After an earlier pose, which measures, a leg may be less straight.
     """
-    if own.source == "standing":
+    way = math.copysign(1.0, float(kept.frame.thigh @ axes.thigh))
+    frame = carried(kept.frame, way * axes.thigh, way * axes.shank, postures)
+    held = Zeroed(frame, kept.source, KNOWN_SENSE, plausible=True, stands=0)
+    if own is None or float(own.frame.thigh @ frame.thigh) < 0:
+        own = postures.zero(axes, rule, held)  # the sense goes with what was known
+    if own is None:
+        return held
+    if float(own.frame.thigh @ frame.thigh) < 0:
         return own
-    frame = carried(kept.frame, own.frame.thigh, own.frame.shank, postures)
+    own = replace(own, sense=max(own.sense, KNOWN_SENSE))
     stood = _stood(kept, frame, postures)
-    if not math.isnan(stood):
-        frame = replace(frame, straight=frame.straight + stood - STRAIGHTEST_FLEXION)
-        return replace(own, frame=frame, source="standing")
-    further = float(wrap(np.array([frame.straight - own.frame.straight]))[0])
-    if (kept.origin == "range" and further > 0) or not plausible(postures, frame):
-        return own
-    return replace(own, frame=frame, source=kept.source)
+    if own.source != "standing" and not math.isnan(stood):
+        return replace(
+            own, frame=replace(frame, straight=frame.straight + stood - STRAIGHTEST_FLEXION), source="standing"
+        )
+    return (
+        own
+        if own.source == "standing" or _overruled(frame, kept, own, postures)
+        else replace(own, frame=frame, source=kept.source)
+    )
+
+
+def _overruled(frame: KneeFrame, kept: Candidate, own: Zeroed, postures: Postures) -> bool:
+    """Tell whether the straightest of today speaks against the zero of then, both without standing today."""
+    further = float(wrap(np.array([frame.straight - own.frame.straight]))[0])  # above 0: then would hyperextend today
+    if not plausible(postures, frame):
+        return True
+    if kept.origin == "range":
+        return further > 0
+    whole = kept.origin == "standing" and len(postures) >= _WHOLE_BINS
+    return own.plausible and (further > _DISPUTE or (whole and further < -_DISPUTE))
 
 
 def _stood(kept: Candidate, frame: KneeFrame, postures: Postures) -> float:
