@@ -27,6 +27,8 @@ _QUIET_S: Final = 0.3  # rest before a repetition that convinces
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
 #: So many repetitions, alike in range and duration within these factors, show what is done.
 _CLEAR, _ALIKE_ROM, _ALIKE_TIME = 3, 2.0, 3.0
+#: The first of them larger than the others by this factor is doubted where another signal's are alike within that one.
+_LED_IN, _VERY_LIKE = 1.25, 1.15
 _MOST: Final = 2000  # repetitions of a rival that are kept
 _JUDGED: Final = 40  # last repetitions that the exercise is told by
 _MIN_REPS: Final = 2  # of an undeclared exercise that is not clear
@@ -68,9 +70,13 @@ class _Rival:
         last = self.convincing()[-_CLEAR:]
         if len(last) < _CLEAR:
             return False
-        roms = [one.rep.rom for one in last]
         times = [one.rep.end_s - one.rep.start_s for one in last]
-        return max(roms) < _ALIKE_ROM * min(roms) and max(times) < _ALIKE_TIME * min(times)
+        return self.spread() < _ALIKE_ROM and max(times) < _ALIKE_TIME * min(times)
+
+    def spread(self) -> float:
+        """Give the largest range of the last few convincing repetitions over the smallest."""
+        roms = [one.rep.rom for one in self.convincing()[-_CLEAR:]]
+        return max(roms) / min(roms)
 
 
 class Counting:
@@ -188,9 +194,15 @@ class Counting:
         return rival.worth() if self._declared is None else rival.found
 
     def _choose_first(self) -> list[RepEvent]:
-        """Settle on the signal of the knee that began first: later on, both ends of one motion look like a rest."""
+        """Settle on the signal of the knee that began first: later on, both ends of one motion look like a rest.
+
+        But where its first repetition is larger and another's are alike, that was the way into the exercise's posture.
+        """
         clear = [one for one in self._knee if len(one.convincing()) >= _CLEAR - 1]
         first = min(clear, key=_Rival.began_s)
+        roms = [one.rep.rom for one in first.convincing()[-_CLEAR:]]
+        if roms[0] > _LED_IN * max(roms[1:]):
+            first = next((one for one in clear if one.spread() < _VERY_LIKE), first)
         if any(one.counter.waiting_since_s < first.began_s() for one in self._knee):
             return []  # that may have been the first
         return self._choose(first)
