@@ -28,7 +28,7 @@ from gonio.signal.exercises import ExerciseRule
 from gonio.signal.knee import KneeFrame, inclination, plane, wrap
 from gonio.signal.sign import sign_vote
 from gonio.signal.stored import StoredCalibration
-from gonio.signal.zero import KNOWN_SENSE, STRAIGHTEST_FLEXION, Postures, Zeroed
+from gonio.signal.zero import KNOWN_SENSE, RANGE_FLEXION, STRAIGHTEST_FLEXION, Postures, Zeroed
 
 Verdict = Literal["agrees", "open", "contradicts"]
 
@@ -147,6 +147,10 @@ def with_kept_zero(
     held = Zeroed(frame, kept.source, KNOWN_SENSE, plausible=True, stands=0)
     if own is None or float(own.frame.thigh @ frame.thigh) < 0:
         own = postures.zero(axes, rule, held)  # the sense goes with what was known
+        if own is not None and own.source == kept.source:  # and its zero did too: look for the straightest of today
+            low = float(np.percentile(flexions(postures, frame), 2.0))
+            straightest = replace(frame, straight=frame.straight + low - RANGE_FLEXION)
+            own = replace(own, frame=straightest, source="range")
     if own is None:
         return held
     if float(own.frame.thigh @ frame.thigh) < 0:
