@@ -1,7 +1,8 @@
 """What a pair of samples costs, from a notification's bytes to a repetition, beside two bare VQF filters.
 
-One process, one core: nothing else of the benchmark runs meanwhile. Every figure is taken several times in turn with
-the others, and the least is the one that the machine's other work disturbed least.
+One process, one core, processor time: nothing else of the benchmark runs meanwhile, and what the machine does for
+others is not counted (its caches are shared all the same). Every figure is taken several times in turn with the others;
+the least is the one that was disturbed least.
 """
 
 import time
@@ -66,9 +67,9 @@ def measure(repeats: int) -> Section:
     spent: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(repeats):
         for name, task in tasks.items():
-            begin = time.perf_counter()
+            begin = time.process_time()
             task()
-            spent[name].append((time.perf_counter() - begin) / pairs * 1e6)
+            spent[name].append((time.process_time() - begin) / pairs * 1e6)
     least = {name: min(times) for name, times in spent.items()}
     bare = least[_BARE_ONE]
     rows = [
@@ -76,7 +77,7 @@ def measure(repeats: int) -> Section:
         for name, times in spent.items()
     ]
     table = Table(
-        "Cost of a pair of samples, µs on one core",
+        "Cost of a pair of samples, µs of one core",
         ("what", "least", "median", "of two bare VQF"),
         rows,
         f"{_SECONDS:.0f} s of simulated {_EXERCISE} at {_RATE_HZ} Hz, {repeats} rounds. The whole path is decoding, "

@@ -133,9 +133,7 @@ def _methods(peers: Table) -> None:
 
 def _offsets(offsets: Table) -> None:
     x = np.array(OFFSETS_S) * 1000.0
-    panel = Panel(
-        (0, 150), (0, 12), "offset between the two clocks (ms)", "RMSE (°)", "A clock that is off, and nobody knows"
-    )
+    panel = Panel((0, 150), (0, 12), "offset between the two clocks (ms)", "RMSE (°)", "A clock that is off")
     panel.axes(range(0, 151, 25), range(0, 13, 2))
     names = list(dict.fromkeys(row[1] for row in offsets.rows))
     for method, name, *cells in offsets.rows:
@@ -147,7 +145,9 @@ def _offsets(offsets: Table) -> None:
             dashed=method != "gonio",
         )
     panel.legend([(name, SERIES[k]) for k, name in enumerate(names)])
-    panel.text(62, 46, "solid: gonio; dashed: VQF 6D, inclination difference", colour=GREY)
+    panel.text(
+        62, 46, "solid: gonio, as long as it shows an angle; dashed: VQF 6D, inclination difference", colour=GREY
+    )
     save(FOLDER / "clock-offset.svg", (panel,), "Clock offset", "RMSE over the offset between the sensors' clocks")
 
 
