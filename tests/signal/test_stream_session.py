@@ -219,7 +219,7 @@ def test_the_command_finds_the_ten_bends_and_tells_a_person() -> None:
     assert {"start_s", "peak_s", "end_s", "signal", "peak_flexion_deg", "min_flexion_deg", "rom_deg"} <= set(reps[0])
     ran = CliRunner().invoke(app, [str(BENDS), "--exercise", "mini-squat", "--side", "left"])
     assert ran.exit_code == 0
-    assert "mini-squat (declared)" in ran.stdout
+    assert "mini-squat (declared, the motion fits it" in ran.stdout
     assert "4000 samples, 40.00 Hz" in ran.stdout
 
 
