@@ -50,7 +50,9 @@ _FORCE_SHARE: Final = 1.0
 #: squat, little else tells the heading. It counts in proportion to the knee's share in the motion, for a leg that is
 #: raised straight may be raised sideways.
 _PLANE_SHARE: Final = 2.0
-_ROUNDS: Final = 2  # for the best of the first guesses; one for each of them
+#: Rounds for the best of the first guesses, which must settle wherever it came from: with two, mountings differed by
+#: 0.4°. One round ranks the guesses.
+_ROUNDS: Final = 6
 _SETTLED: Final = 1.0 - 1e-6  # cosine between an axis and the next round's: 0.08°
 #: Misfit that is as good as none.
 _FIT_FLOOR: Final = 0.004
@@ -213,7 +215,7 @@ class _Hypothesis:
     fit: float
 
 
-def _settle(s: _Stack, j1: FloatArray, j2: FloatArray, *, rounds: int = _ROUNDS) -> _Hypothesis:
+def _settle(s: _Stack, j1: FloatArray, j2: FloatArray, *, rounds: int) -> _Hypothesis:
     """Fit axes, headings and lever arms from a first guess of the axes on, turn by turn; 0 rounds keep the axes."""
     weight = np.ones(len(s.thigh))
     deltas = _headings(s, j1, j2, None)
@@ -293,7 +295,7 @@ def fit_axes(blocks: Sequence[BlockSums], known: Axes | None = None, *, sure: bo
     one, other = max(pairs, key=lambda pair: max(pair[0].fit, pair[1].fit))
     if other.fit > one.fit:
         one, other = other, one
-    one, other = (_settle(s, h.j1, h.j2) for h in (one, other))
+    one, other = (_settle(s, h.j1, h.j2, rounds=_ROUNDS) for h in (one, other))
     if (one.j1 @ other.j1) * (one.j2 @ other.j2) > 0:  # both came to the same: the other sign fits nowhere near
         other = _settle(s, one.j1, -one.j2, rounds=0)
     return _axes(s, one), _axes(s, other), _vote(one, other)
