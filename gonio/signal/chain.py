@@ -22,8 +22,8 @@ from gonio.signal.curve import Curve
 from gonio.signal.exercises import RULES
 from gonio.signal.goal import Goal
 from gonio.signal.knee import KneeFrame, KneeTracker
+from gonio.signal.moments import Moments
 from gonio.signal.orient import AttitudeFilter, attitudes
-from gonio.signal.reps import Moments
 from gonio.signal.sets import sets_of
 from gonio.signal.stored import StoredCalibration
 

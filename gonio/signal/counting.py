@@ -19,8 +19,9 @@ from gonio.signal.exercises import RULES, UNDECLARED, ExerciseRule
 from gonio.signal.gait import Gait
 from gonio.signal.goal import Goal
 from gonio.signal.knee import KneeFrame
+from gonio.signal.moments import Moments
 from gonio.signal.recognise import Verdict, judge
-from gonio.signal.reps import Found, Moments, RepCounter
+from gonio.signal.reps import Found, RepCounter
 from gonio.signal.tilt import Tilt
 
 _QUIET_S: Final = 0.3  # rest before a repetition that convinces

@@ -4,13 +4,7 @@ A repetition is an excursion from a rest and most of the way back. The rest is f
 excursion that counts is relative to the patient's own repetitions (or the therapist's template of one), so that small
 ones are not missed, with the exercise's smallest as the floor. There is no minimum duration worth the name (a fast
 repetition is a repetition) and no maximum below a hold's length.
-
-What is no repetition
-    A *stride* goes round where a repetition comes back the way it went (``gait.roundness``), and it is one of many:
-    what is too short to be told from a stride waits until the leg stops, or until the windows of ``gait`` around it are
-    known. A *landing*, a knock on the sensor or a quick dip before a jump shakes both sensors. Whoever *sits or lies
-    down* ends in another posture than he began in. A *rebound* follows a repetition at once, is much smaller and soon
-    over.
+What is none of all that goes up and down again is told by ``excursion``.
 """
 
 import math
@@ -18,15 +12,15 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
-
-import numpy as np
+from typing import Final
 
 from gonio.signal.chunks import RepEvent
+from gonio.signal.excursion import TWO_STRIDES_S, doubt
 from gonio.signal.exercises import ExerciseRule
-from gonio.signal.gait import SETTLED_S, roundness
+from gonio.signal.gait import SETTLED_S
 from gonio.signal.goal import Goal
 from gonio.signal.metrics import RepPath, rep_event
+from gonio.signal.moments import Moments
 from gonio.signal.recognise import Look
 from gonio.signal.tilt import Anew, tilt_from
 
@@ -42,32 +36,15 @@ _REST_SHARE: Final = 0.35
 #: Once so many repetitions of an undeclared exercise are known, its floor (to keep out shuffling) falls to this share.
 _KNOWN, _UNNAMED_SHARE = 3, 0.4
 _MEMORY: Final = 7  # repetitions that the patient's own excursion is the median of
-_SHORTEST_S: Final = 0.45  # between leaving the rest and being back
 #: Longest time away from rest, s: where a hold is part of the exercise (they are 5 to 10 s, and some hold longer), and
 #: where none is; longer is a change of posture, such as a time on a chair. Bounds the samples kept.
 LONGEST_S, _LONGEST_UNHELD_S = 30.0, 15.0
 _LINGER_S: Final = 8.0  # a small offset held this long is the new rest
 _RETURN_S: Final = 1.5  # time given to come from done to back
 _FOLLOW_S: Final = 3.0  # time constant with which the rest follows small offsets
-#: Longest duration of what could be a stride, s (slow walking has strides of 2 s), and how round one is at least.
-_STRIDE_S, _ROUND = 2.5, 0.35
-_THERE_AND_BACK: Final = 0.15  # a knee that goes round by less has not stepped (simulated repetitions: below 0.1)
-_TWO_STRIDES_S: Final = 5.0  # shorter may be a step with what was before or after it
-#: Mean shaking, m/s², from which on a short excursion may be a step and waits to be judged; so does one that no other
-#: came before for so long, s: it may be the first step of a walk.
-_STEP_SHAKE, _PAUSE_S = 0.12, 10.0
-#: Longest duration, s, and mean shaking, m/s², above which it is no repetition: dips before a jump (0.4 to 0.6 s) were
-#: measured to have 0.8 to 0.95, landings 4 and more; simulated repetitions of 1.2 s 0.7, jerky ones of 5 s 0.9.
-_TOO_SHAKEN: Final = ((0.8, 0.62), (1.6, 1.0), (math.inf, 2.0))
-#: A repetition ends in the posture it began in: both segments are back within 40° (lying down from standing is 90°),
-#: those of a small one in the knee within a share of its range (a foot that is put forward ends where it never was).
-_SAME_POSTURE, _LEAST_POSTURE, _POSTURE_SHARE = math.radians(40.0), math.radians(12.0), 0.5
 #: An excursion that ends further from its beginning than this share of it, but where it had stopped on its way for that
 #: long (s, within a share), began at the stop: a foot is lifted onto the step before it steps up.
 _SHORT_SHARE, _STOP_S, _STOP_SHARE = 0.15, 0.3, 0.1
-#: A rebound starts within this time after a repetition, s; it is shorter than so long, s, and smaller than that share.
-_REBOUND_S: Final = 0.8
-_REBOUNDS: Final = ((0.8, 0.4), (1.6, 0.25))
 #: Slower is rest (the foot's stance in a slow walk is as slow for a second), and slower than that is lying still.
 _QUIET_RAD_S, _STILL_RAD_S = 0.3, 0.15
 #: Rest that a repetition's path begins with where there is some, s, and the least fall of a signal that is still on its
@@ -78,60 +55,6 @@ _LEAD_S, _FALLING_SHARE, _FALLING_S = 0.6, 0.01, 0.1
 _STOPPED_S, _STILL_SHARE = 0.8, 0.1
 _TRIM: Final = 256  # samples at rest that may gather before they are dropped
 
-Vector: TypeAlias = list[float]
-
-
-@dataclass(slots=True, eq=False)
-class Moments:
-    """Consecutive samples as the counters see them; all lists have the same length.
-
-    Attributes:
-        t: kit's clock, s.
-        flexion: rad, NaN where unknown.
-        thigh: the thigh's inclination, rad, NaN where unknown.
-        up1: "up" in the thigh sensor's frame.
-        up2: "up" in the shank sensor's frame.
-        shake: how strongly both sensors shake, m/s².
-        speed: angular speed of the faster sensor, rad/s.
-        measured: False inside a long gap.
-        sure: False where the flexion is not ok; it still tells a repetition, but not how far it went.
-    """
-
-    t: list[float]
-    flexion: list[float]
-    thigh: list[float]
-    up1: list[Vector]
-    up2: list[Vector]
-    shake: list[float]
-    speed: list[float]
-    measured: list[bool]
-    sure: list[bool]
-
-    def extend(self, more: "Moments") -> None:
-        """Append the samples that follow."""
-        self.t += more.t
-        self.flexion += more.flexion
-        self.thigh += more.thigh
-        self.up1 += more.up1
-        self.up2 += more.up2
-        self.shake += more.shake
-        self.speed += more.speed
-        self.measured += more.measured
-        self.sure += more.sure
-
-    def drop(self, n: int) -> None:
-        """Forget the first n samples."""
-        for column in (self.t, self.flexion, self.thigh, self.shake, self.speed):
-            del column[:n]
-        for vectors in (self.up1, self.up2):
-            del vectors[:n]
-        for told in (self.measured, self.sure):
-            del told[:n]
-
-
-#: Flexion and thigh's inclination at one moment, rad.
-Pose: TypeAlias = tuple[float, float]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -139,16 +62,12 @@ class Found:
 
     Attributes:
         rep: the repetition.
-        rest: the pose it began in.
-        far: the pose furthest from that.
         bend: the counted signal at rest, rad.
         quiet_s: how long the leg had been at rest before it, s.
-        look: the two poses as both sensors show them, whatever is known of the knee.
+        look: its rest and its far end as both sensors show them, whatever is known of the knee.
     """
 
     rep: RepEvent
-    rest: Pose
-    far: Pose
     bend: float
     quiet_s: float
     look: Look
@@ -160,8 +79,6 @@ class _Candidate:
     span: tuple[float, float]  # s, from leaving the rest to being back
     look: Look
     rom: float
-    rest: Pose
-    far: Pose
     quiet_s: float
     due_s: float  # when it can be judged
 
@@ -433,22 +350,8 @@ class RepCounter:
         rom = self._peak - base
         quiet_s, self._quiet = self._quiet * self._dt, 0
         t = past.t[start:end]
-        duration = t[-1] - t[0]
-        shake = sum(past.shake[start:end]) / len(t)
-        if duration < _SHORTEST_S or shake > next(most for longest, most in _TOO_SHAKEN if duration < longest):
-            return
-        within = _SAME_POSTURE
-        if self.signal == "knee":
-            within = min(within, max(_LEAST_POSTURE, _POSTURE_SHARE * rom))
-        if _turned(past.up1[start], past.up1[end - 1]) > within or _turned(past.up2[start], past.up2[end - 1]) > within:
-            return
-        last_end, last_rom = self._last
-        soon = t[0] - last_end < _REBOUND_S
-        if soon and any(duration < longest and rom < share * last_rom for longest, share in _REBOUNDS):
-            return
-        brief = duration < _TWO_STRIDES_S
-        round_by = _round(past.up1[start:end], past.up2[start:end]) if brief else 0.0
-        if duration < _STRIDE_S and self.signal == "knee" and round_by > _ROUND:
+        waits = doubt(past, slice(start, end), rom, self.signal, self._last)
+        if waits is None:
             return
         self._last = (t[-1], rom)
         top = max(start, min(end - 1, self._top))
@@ -466,11 +369,8 @@ class RepCounter:
         both = zip(past.flexion[begin:settled], past.sure[begin:settled], strict=True)
         flexion = [angle if sure else math.nan for angle, sure in both]
         path = RepPath(past.t[begin:settled], self._x[begin:settled], flexion, base, low, self.signal, measured)
-        rest, far = ((past.flexion[k] if past.sure[k] else math.nan, past.thigh[k]) for k in (start, top))
-        like_a_step = shake > _STEP_SHAKE and (self.signal == "thigh" or round_by > _THERE_AND_BACK)
-        doubtful = brief and (like_a_step or t[0] - last_end > _PAUSE_S)
-        due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if doubtful else past.t[now]
-        self._waiting.append(_Candidate(path, (t[0], t[-1]), look, rom, rest, far, quiet_s, due_s))
+        due_s = 0.5 * (t[0] + t[-1]) + SETTLED_S if waits else past.t[now]
+        self._waiting.append(_Candidate(path, (t[0], t[-1]), look, rom, quiet_s, due_s))
 
     def _judge(self, now_s: float, *, stopped: bool = False) -> list[Found]:
         """Give the candidates that are due (all, when the leg has stopped) and were no walking."""
@@ -478,21 +378,12 @@ class RepCounter:
         while self._waiting and (stopped or self._waiting[0].due_s <= now_s):
             one = self._waiting.popleft()
             left, back = one.span
-            if back - left < _TWO_STRIDES_S and any(self._walking(s, now_s) for s in (left, 0.5 * (left + back))):
+            if back - left < TWO_STRIDES_S and any(self._walking(s, now_s) for s in (left, 0.5 * (left + back))):
                 continue
             usual = self._usual() if self._roms else None
             self._given_s = back
             self._roms = [*self._roms[1 - _MEMORY :], one.rom]
             self._learn()
             rep = rep_event(one.path, self.rule, self._goal, usual)
-            found.append(Found(rep, one.rest, one.far, self._sign * one.path.base, one.quiet_s, one.look))
+            found.append(Found(rep, self._sign * one.path.base, one.quiet_s, one.look))
         return found
-
-
-def _turned(one: Vector, other: Vector) -> float:
-    dot = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
-    return math.acos(max(-1.0, min(1.0, dot)))
-
-
-def _round(up1: list[Vector], up2: list[Vector]) -> float:
-    return roundness(np.array(up1), np.array(up2))

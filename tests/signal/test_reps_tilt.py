@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gonio.signal.exercises import RULES
-from gonio.signal.reps import Moments, RepCounter
+from gonio.signal.moments import Moments
+from gonio.signal.reps import RepCounter
 from gonio.signal.tilt import Tilt
 
 RATE_HZ = 50.0
