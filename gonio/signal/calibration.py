@@ -119,6 +119,8 @@ class Calibration:
     @property
     def shown(self) -> bool:
         """Whether the angle may be shown, but for the doubts since the last block (``watch``)."""
+        if "sensor-moved" in self._flags and self.source == "range":
+            return False  # what comes after a move rarely shows the whole range: a stand or a pose must set the zero
         return self.known and not (self._placement.exchanged or self._linkage.odd or self._linkage.one_segment)
 
     @property
