@@ -51,6 +51,7 @@ _LONG_BINS: Final = 12
 _MISTAKEN_DEG: Final = 58.0
 _MIN_RESTS, _TWO_ENDS = 4, math.radians(18.0)
 _BEYOND_REST_UNIT, _BEYOND_REST_MOST = math.radians(5.0), 3.0
+_BEYOND_BOTH: Final = math.radians(8.0)
 
 _LAG_BINS, _RECENT_BINS = 3, 150
 _MIN_TURN: Final = 0.3  # change of a cosine over a repetition from which on gravity is asked
@@ -163,7 +164,10 @@ def _beyond_rests(seen: Seen) -> float:
     low, high = float(np.median(rests[: gap + 1])), float(np.median(rests[gap + 1 :]))
     if high - low < _TWO_ENDS:
         return 0.0
-    odds = ((float(seen.bend.max()) - high) - (low - float(seen.bend.min()))) / _BEYOND_REST_UNIT
+    above, below = float(seen.bend.max()) - high, low - float(seen.bend.min())
+    if min(above, below) > _BEYOND_BOTH:  # neither is straight
+        return 0.0
+    odds = (above - below) / _BEYOND_REST_UNIT
     return max(-_BEYOND_REST_MOST, min(_BEYOND_REST_MOST, odds))
 
 

@@ -113,6 +113,7 @@ def test_a_recording_is_followed_within_a_minute(
         ("step-up", "fast", 15, 0.0, 0.0),
         ("step-up", "good", 0, 0.0, 15.0),
         ("step-up", "low-amplitude", 3, 0.0, 0.0),
+        ("step-up", "low-amplitude", 6, 0.0, 0.0),
         ("lunge", "fast", 15, 0.0, 0.0),
         ("mini-squat", "jerky", 3, 0.0, 0.0),
         ("mini-squat", "low-amplitude", 3, 0.0, 0.0),
