@@ -21,6 +21,7 @@ from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, SampleChunk, TimedChunk
 from gonio.signal.clock import SensorClock
 from gonio.signal.consts import SEGMENTS, Segment
+from gonio.signal.faults import SensorWatch
 from gonio.signal.grid import Aligner
 from gonio.signal.orient import AttitudeFilter, attitudes
 from gonio.signal.session import Session
@@ -58,6 +59,7 @@ def measure(repeats: int) -> Section:
         "session alone, chunks of 50": lambda: _session(fifty),
         "- decoding (Movella DOT), chunks of 10": lambda: _decode(ten),
         "- two clocks, chunks of 10": lambda: _clocks(ten),
+        "- two watches for faults, chunks of 10": lambda: _watches(ten),
         "- grid, chunks of 10": lambda: _grid(ten),
         "- chain, chunks of 10": lambda: _chain(ten),
         "-- of it two orientations, chunks of 10": lambda: _orientations(ten),
@@ -80,9 +82,9 @@ def measure(repeats: int) -> Section:
         "Cost of a pair of samples, µs of one core",
         ("what", "least", "median", "of two bare VQF"),
         rows,
-        f"{_SECONDS:.0f} s of simulated {_EXERCISE} at {_RATE_HZ} Hz, {repeats} rounds. The whole path is decoding, "
-        "clocks, grid, orientation, learning, angle and repetitions. Two bare VQF are updateGyr and updateAcc of the "
-        "compiled filter for either sensor, sample by sample.",
+        f"{_SECONDS:.0f} s of simulated {_EXERCISE} at {_RATE_HZ} Hz, {repeats} rounds, processor time. The whole path is "
+        "decoding, clocks, watches for faults, grid, orientation, learning, angle and repetitions. Two bare VQF are "
+        "updateGyr and updateAcc of the compiled filter for either sensor, sample by sample.",
     )
     reached = (
         f"{least[_WHOLE_TEN]:.1f} µs (median {np.median(spent[_WHOLE_TEN]):.1f}); {least[_WHOLE_TEN] / bare:.1f} x two "
@@ -157,6 +159,12 @@ def _clocks(given: _Input) -> None:
         clock = SensorClock(segment, _RATE_HZ)
         for part in given.samples[segment]:
             clock.feed(part)
+
+
+def _watches(given: _Input) -> None:
+    watches = {segment: SensorWatch(_RATE_HZ) for segment in SEGMENTS}
+    for segment, part in given.timed:
+        watches[segment].feed(part)
 
 
 def _grid(given: _Input) -> None:
