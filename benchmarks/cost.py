@@ -82,8 +82,8 @@ def measure(repeats: int) -> Section:
         "Cost of a pair of samples, µs of one core",
         ("what", "least", "median", "of two bare VQF"),
         rows,
-        f"{_SECONDS:.0f} s of simulated {_EXERCISE} at {_RATE_HZ} Hz, {repeats} rounds, processor time. The whole path is "
-        "decoding, clocks, watches for faults, grid, orientation, learning, angle and repetitions. Two bare VQF are "
+        f"{_SECONDS:.0f} s of simulated {_EXERCISE} at {_RATE_HZ} Hz, {repeats} rounds, processor time. The whole path "
+        "is decoding, clocks, watches for faults, grid, orientation, learning, angle and repetitions. Two bare VQF are "
         "updateGyr and updateAcc of the compiled filter for either sensor, sample by sample.",
     )
     reached = (
