@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gonio.signal.chunks import SampleChunk, StreamDefects
-from gonio.signal.clock import SensorClock
+from gonio.signal.clock.sensor import SensorClock
 from gonio.signal.consts import FloatArray
 
 SECONDS = 120.0

@@ -19,10 +19,10 @@ from gonio.drivers.codec import Notification, StreamDecoder, StreamEncoder
 from gonio.firmware_profiles import get_profile
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, SampleChunk, TimedChunk
-from gonio.signal.clock import SensorClock
+from gonio.signal.clock.grid import Aligner
+from gonio.signal.clock.sensor import SensorClock
 from gonio.signal.consts import SEGMENTS, Segment
-from gonio.signal.faults import SensorWatch
-from gonio.signal.grid import Aligner
+from gonio.signal.faults.watch import SensorWatch
 from gonio.signal.orient import AttitudeFilter, attitudes
 from gonio.signal.session import Session
 from gonio.simulators.imu import ImuErrors

@@ -12,9 +12,9 @@ from gonio.errors import UsageError
 from gonio.recording import Recording
 from gonio.signal.chunks import KneeAngleChunk, RepEvent, SampleChunk, SessionResult
 from gonio.signal.consts import SEGMENTS, Segment, Side
-from gonio.signal.goal import Goal
+from gonio.signal.knee.stored import StoredCalibration
+from gonio.signal.reps.goal import Goal
 from gonio.signal.session import Session
-from gonio.signal.stored import StoredCalibration
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from gonio.errors import UsageError
 
 if TYPE_CHECKING:
     from gonio.cli.analysis import Pose
-    from gonio.signal.goal import Goal
-    from gonio.signal.stored import StoredCalibration
+    from gonio.signal.knee.stored import StoredCalibration
+    from gonio.signal.reps.goal import Goal
 
 #: Recordings with more samples than this show how far they are.
 _LONG: Final = 20_000
@@ -114,7 +114,7 @@ def _side(text: str | None) -> Literal["left", "right"] | None:
 
 
 def _goal(flexion: float | None, extension: float | None, height: float | None, hold_s: float | None) -> Goal | None:
-    from gonio.signal.goal import Goal
+    from gonio.signal.reps.goal import Goal
 
     angles = {"--goal-flexion": flexion, "--goal-extension": extension, "--goal-height": height}
     for option, value in angles.items():

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from gonio.messages import SessionSummary
 from gonio.signal.consts import Side
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.knee.stored import StoredCalibration
 
 #: How old a calibration may be: housings are strapped on anew each day, and habits of a month ago say little.
 MAX_AGE: Final = timedelta(days=30)

@@ -33,8 +33,8 @@ from gonio.gateway.uplink import Uplink, UplinkTiming
 from gonio.messages import Envelope, HealthReport, Kind, new_record_id, payload_text
 from gonio.recording import RecordingMeta, RecordingWriter
 from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, Segment, Side
-from gonio.signal.goal import Goal
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.knee.stored import StoredCalibration
+from gonio.signal.reps.goal import Goal
 
 log = logging.getLogger(__name__)
 

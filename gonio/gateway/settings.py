@@ -12,7 +12,7 @@ from gonio.errors import UsageError
 from gonio.gateway.uplink import MqttVersion
 from gonio.identity.broker import BrokerAddress
 from gonio.messages import reason_of
-from gonio.signal.goal import Goal
+from gonio.signal.reps.goal import Goal
 
 
 def default_data_dir() -> Path:

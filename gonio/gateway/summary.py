@@ -19,8 +19,8 @@ from gonio.messages import (
 )
 from gonio.signal.chunks import RepEvent, SessionResult, SetMetrics
 from gonio.signal.consts import Side
-from gonio.signal.goal import Goal
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.knee.stored import StoredCalibration
+from gonio.signal.reps.goal import Goal
 
 CURVE_POINTS: Final = 300  # of a summary's curve; a longer session has wider steps
 JOURNAL_STEP_S: Final = 0.2  # of the curve in the journal

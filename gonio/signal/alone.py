@@ -16,9 +16,9 @@ from typing import Final
 
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import RepEvent, SessionResult, TimedChunk
+from gonio.signal.clock.grid import MAX_AHEAD, Aligner
 from gonio.signal.consts import SEGMENTS, BoolArray, Segment, Side
-from gonio.signal.goal import Goal
-from gonio.signal.grid import MAX_AHEAD, Aligner
+from gonio.signal.reps.goal import Goal
 
 #: A shorter stretch at the end holds no exercise, s.
 LEAST_S: Final = 10.0

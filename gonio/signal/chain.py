@@ -14,18 +14,18 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from gonio.signal.calibration import Block, Calibration
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult, StreamDefects
 from gonio.signal.consts import BoolArray, FloatArray, Side
-from gonio.signal.counting import Counting
 from gonio.signal.curve import Curve
-from gonio.signal.exercises import RULES
-from gonio.signal.goal import Goal
-from gonio.signal.knee import KneeFrame, KneeTracker
-from gonio.signal.moments import Moments
+from gonio.signal.knee.calibration import Block, Calibration
+from gonio.signal.knee.stored import StoredCalibration
+from gonio.signal.knee.tracker import KneeFrame, KneeTracker
 from gonio.signal.orient import AttitudeFilter, attitudes
-from gonio.signal.sets import sets_of
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.reps.counting import Counting
+from gonio.signal.reps.exercises import RULES
+from gonio.signal.reps.goal import Goal
+from gonio.signal.reps.moments import Moments
+from gonio.signal.reps.sets import sets_of
 
 Output: TypeAlias = KneeAngleChunk | RepEvent
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gonio.signal.consts import BoolArray, FloatArray, RepSignal, Segment
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.knee.stored import StoredCalibration
 
 _A = TypeVar("_A", bound=np.generic)
 

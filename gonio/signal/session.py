@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from gonio.signal import faults
 from gonio.signal.alone import Alone
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import (
@@ -17,12 +16,13 @@ from gonio.signal.chunks import (
     StreamDefects,
     TimedChunk,
 )
-from gonio.signal.clock import SensorClock
+from gonio.signal.clock.grid import Aligner
+from gonio.signal.clock.sensor import SensorClock
 from gonio.signal.consts import NO_EXERCISE, SEGMENTS, Segment, Side
-from gonio.signal.faults import SensorWatch
-from gonio.signal.goal import Goal
-from gonio.signal.grid import Aligner
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.faults import watch as faults
+from gonio.signal.faults.watch import SensorWatch
+from gonio.signal.knee.stored import StoredCalibration
+from gonio.signal.reps.goal import Goal
 
 Out: TypeAlias = KneeAngleChunk | RepEvent
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from gonio.errors import UsageError
 from gonio.recording import Recording
-from gonio.signal.clock import SensorClock
+from gonio.signal.clock.sensor import SensorClock
 from gonio.signal.consts import SEGMENTS, FloatArray, Segment, Side
 from gonio.simulators.motion import MotionTruth, TrueRep
 

@@ -38,7 +38,7 @@ from gonio.gateway.store import KitStore
 from gonio.gateway.summary import SessionPlan
 from gonio.messages import SessionSummary
 from gonio.signal.consts import Segment
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.knee.stored import StoredCalibration
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 STANDING = StoredCalibration((0.6, 0.8, 0.0), (0.0, 0.0, 1.0), 0.05, -0.1, "standing")

@@ -15,8 +15,8 @@ from gonio.gateway.summary import CURVE_POINTS, SessionPlan, goal_report, rep_re
 from gonio.messages import SessionSummary, payload_text
 from gonio.signal.chunks import RepEvent, SessionResult, SetMetrics
 from gonio.signal.consts import SEGMENTS
-from gonio.signal.faults import SENSOR_FAULTS
-from gonio.signal.goal import Goal, Template
+from gonio.signal.faults.watch import SENSOR_FAULTS
+from gonio.signal.reps.goal import Goal, Template
 
 NAN = math.nan
 REP = RepEvent(

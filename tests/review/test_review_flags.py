@@ -9,8 +9,8 @@ import gonio.gateway
 import gonio.signal
 from gonio.cloud_sink.review.flags import FLAGS, SENSOR_FAULTS, flag_finding
 from gonio.signal.consts import EXERCISES, SEGMENTS
-from gonio.signal.faults import SENSOR_FAULTS as FAULTS
-from gonio.signal.faults import SESSION_FAULTS
+from gonio.signal.faults.watch import SENSOR_FAULTS as FAULTS
+from gonio.signal.faults.watch import SESSION_FAULTS
 
 #: Words with a hyphen in the chain's source that are no flags: figures that mean something in an exercise.
 MEASURES = {"extension-deficit", "extensor-lag"}
@@ -19,7 +19,7 @@ FLAG = re.compile(r"^[a-z]+(-[a-z]+)+$")
 
 def in_the_chain() -> Iterator[str]:
     """Give the texts in the chain's source that read like flags; an f-string stands for both segments."""
-    for path in Path(str(gonio.signal.__file__)).parent.glob("*.py"):
+    for path in Path(str(gonio.signal.__file__)).parent.rglob("*.py"):
         tree = ast.parse(path.read_text())
         parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
         for node in ast.walk(tree):

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, SessionResult
 from gonio.signal.consts import BoolArray, FloatArray, Segment
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.knee.stored import StoredCalibration
 from gonio.simulators.leg import LegMotion
 
 RATE_HZ = 60.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gonio.signal.stored import StoredCalibration
+from gonio.signal.knee.stored import StoredCalibration
 
 Z = (0.0, 0.0, 1.0)
 X = (1.0, 0.0, 0.0)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from gonio.signal.consts import EXERCISES, RepSignal
-from gonio.signal.exercises import RULES, ExerciseRule
-from gonio.signal.knee import KneeFrame, plane
-from gonio.signal.recognise import Features, Look, features, judge, likeness, most_like, turned
+from gonio.signal.knee.tracker import KneeFrame, plane
+from gonio.signal.reps.exercises import RULES, ExerciseRule
+from gonio.signal.reps.recognise import Features, Look, features, judge, likeness, most_like, turned
 
 FRAME = KneeFrame(np.array((0.0, 1.0, 0.0)), np.array((0.6, 0.8, 0.0)), 0.4, -0.7)
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gonio.signal.chunks import RepEvent
-from gonio.signal.goal import Goal
-from gonio.signal.sets import sets_of, symmetry
+from gonio.signal.reps.goal import Goal
+from gonio.signal.reps.sets import sets_of, symmetry
 
 
 def reps(

@@ -9,7 +9,7 @@ import pytest
 
 from gonio.signal.chunks import RepEvent, SampleChunk, SessionResult
 from gonio.signal.consts import EXERCISES, SEGMENTS
-from gonio.signal.exercises import RULES
+from gonio.signal.reps.exercises import RULES
 from gonio.signal.session import Session
 from gonio.simulators.imu import ImuErrors
 from gonio.simulators.leg import LegMotion

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gonio.recording import read
 from gonio.signal.chunks import TimedChunk
 from gonio.signal.consts import EXERCISES, SEGMENTS, STANDARD_GRAVITY, BoolArray, FloatArray, Segment
-from gonio.signal.faults import SENSOR_FAULTS, SESSION_FAULTS, SensorWatch
+from gonio.signal.faults.watch import SENSOR_FAULTS, SESSION_FAULTS, SensorWatch
 from gonio.simulators.imu import ImuErrors
 from gonio.simulators.leg import LegMotion
 

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, RepEvent, SessionResult
 from gonio.signal.consts import FloatArray
-from gonio.signal.gait import SETTLED_S, Gait, roundness
+from gonio.signal.reps.gait import SETTLED_S, Gait, roundness
 from gonio.simulators import leg_gait
 from gonio.simulators.leg import LegMotion
 

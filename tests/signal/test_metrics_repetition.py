@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gonio.signal.chunks import RepEvent
-from gonio.signal.exercises import RULES, UNDECLARED
-from gonio.signal.goal import Goal, template_of
-from gonio.signal.metrics import RepPath, rep_event
+from gonio.signal.reps.exercises import RULES, UNDECLARED
+from gonio.signal.reps.goal import Goal, template_of
+from gonio.signal.reps.metrics import RepPath, rep_event
 
 OUT_S, HOLD_S, BACK_S = 1.6, 3.0, 2.0
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from gonio.signal.chunks import RepEvent
 from gonio.signal.consts import EXERCISES, FloatArray
-from gonio.signal.exercises import RULES
-from gonio.signal.moments import Moments
-from gonio.signal.reps import LONGEST_S, RepCounter
+from gonio.signal.reps.counter import LONGEST_S, RepCounter
+from gonio.signal.reps.exercises import RULES
+from gonio.signal.reps.moments import Moments
 
 RATE_HZ = 50.0
 UPRIGHT = [0.0, 0.0, 1.0]

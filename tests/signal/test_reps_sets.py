@@ -11,7 +11,7 @@ import pytest
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import AlignedChunk, RepEvent, SessionResult
 from gonio.signal.consts import FloatArray
-from gonio.signal.goal import Goal, Template
+from gonio.signal.reps.goal import Goal, Template
 from gonio.simulators.imu import ImuErrors
 from gonio.simulators.leg import LegMotion
 from gonio.simulators.leg_exercises import Quality

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gonio.signal.exercises import RULES
-from gonio.signal.moments import Moments
-from gonio.signal.reps import RepCounter
-from gonio.signal.tilt import Tilt
+from gonio.signal.reps.counter import RepCounter
+from gonio.signal.reps.exercises import RULES
+from gonio.signal.reps.moments import Moments
+from gonio.signal.reps.tilt import Tilt
 
 RATE_HZ = 50.0
 

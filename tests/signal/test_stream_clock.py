@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gonio.signal.chunks import SampleChunk, TimedChunk
-from gonio.signal.clock import SensorClock
+from gonio.signal.clock.envelope import LowerEnvelope
+from gonio.signal.clock.sensor import SensorClock
 from gonio.signal.consts import FloatArray
-from gonio.signal.envelope import LowerEnvelope
 
 
 def _samples(own: FloatArray | None, arrival: FloatArray | None) -> SampleChunk:

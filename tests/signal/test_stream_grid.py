@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gonio.signal import grid
 from gonio.signal.chunks import AlignedChunk, TimedChunk
+from gonio.signal.clock import grid
+from gonio.signal.clock.grid import Aligner
 from gonio.signal.consts import FloatArray, Segment
-from gonio.signal.grid import Aligner
 
 COLUMNS = ("t_s", "thigh_acc", "thigh_gyr", "shank_acc", "shank_gyr", "measured")
 

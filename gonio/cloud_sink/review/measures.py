@@ -3,7 +3,7 @@
 from typing import Final
 
 from gonio.messages import GoalReport, SessionSummary
-from gonio.signal.exercises import RULES, Measure
+from gonio.signal.reps.exercises import RULES, Measure
 from gonio.web.words import degrees, seconds
 
 _ALL: Final = frozenset[Measure]({"flexion", "extension-deficit", "extensor-lag", "height", "hold"})

@@ -9,7 +9,7 @@ ten seconds, which the noise of no sensor worn allows. An axis that stays at its
 from collections.abc import Callable
 from typing import Final
 
-from gonio.signal.looks import Look
+from gonio.signal.faults.looks import Look
 
 #: Motion since the axis stopped, by the other axes, from which on a real one would have changed: 6° of tilt, m/s² (the
 #: coarsest accelerometers have steps of 0.04), and a turning, rad/s, that crooked axes alone (1 %) make ten steps of.

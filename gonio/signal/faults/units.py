@@ -15,7 +15,7 @@ from collections import deque
 from typing import Final
 
 from gonio.signal.consts import STANDARD_GRAVITY
-from gonio.signal.looks import STILL_ACC, Look, angle
+from gonio.signal.faults.looks import STILL_ACC, Look, angle
 
 #: Force, as a share of gravity, beyond which no leg stays for a second; the wrong units in use are three times off and
 #: more (ft/s² 3.3, g 9.8, mg 102).

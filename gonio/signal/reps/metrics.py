@@ -25,8 +25,8 @@ import numpy as np
 
 from gonio.signal.chunks import RepEvent
 from gonio.signal.consts import FloatArray, RepSignal
-from gonio.signal.exercises import ExerciseRule
-from gonio.signal.goal import Goal
+from gonio.signal.reps.exercises import ExerciseRule
+from gonio.signal.reps.goal import Goal
 
 #: Top share of the excursion whose centre is the peak: a held plateau has its peak in its middle, not in its noise.
 _TOP_SHARE = 0.08

@@ -20,9 +20,9 @@ from typing import Final
 import numpy as np
 
 from gonio.signal.chunks import SampleChunk, StreamDefects, TimedChunk
+from gonio.signal.clock.envelope import ClockMap
+from gonio.signal.clock.pace import Pacer
 from gonio.signal.consts import FloatArray, Segment
-from gonio.signal.envelope import ClockMap
-from gonio.signal.pace import Pacer
 
 #: A pause up to this may be bridged by a line, s: bursts of three lost samples, bridged so, cost three
 #: kinds of recordings 0.04 to 0.25° (RMSE), and drop landings 2°.

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from gonio.signal.consts import FloatArray
-from gonio.signal.looks import LOOK_S, STILL_ACC, Look, angle
+from gonio.signal.faults.looks import LOOK_S, STILL_ACC, Look, angle
 
 #: A fall: force below this, m/s², for so long, s (0.15 s are 11 cm), then a blow of this size, m/s².
 _FALLING, _FALL_S, _BLOW = 4.0, 0.15, 20.0
@@ -93,4 +93,4 @@ class RestWatch:
 
 
 def _norms(rows: FloatArray) -> FloatArray:
-    return np.sqrt((rows * rows).sum(axis=1))
+    return np.asarray(np.sqrt((rows * rows).sum(axis=1)))

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from gonio.signal.chunks import AlignedChunk, TimedChunk
-from gonio.signal.clock import bridged_s
+from gonio.signal.clock.sensor import bridged_s
 from gonio.signal.consts import SEGMENTS, BoolArray, FloatArray, Segment
 
 #: The longest gap that is filled, s: a stage that integrates keeps its count of moments, and no more than it needs.

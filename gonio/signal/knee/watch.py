@@ -21,7 +21,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from gonio.signal.knee import KneeFrame, Vector
+from gonio.signal.knee.tracker import KneeFrame, Vector
 
 Vectors: TypeAlias = Sequence[Vector]
 

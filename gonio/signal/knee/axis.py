@@ -25,8 +25,8 @@ from typing import Final
 
 import numpy as np
 
-from gonio.signal.blocks import FAINT, BlockSums
 from gonio.signal.consts import FloatArray
+from gonio.signal.knee.blocks import FAINT, BlockSums
 
 #: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
 _ARM_RIDGE: Final = 0.02

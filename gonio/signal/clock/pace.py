@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from gonio.signal.envelope import ClockMap
+from gonio.signal.clock.envelope import ClockMap
 
 #: How long late samples are given to catch up, s of arrivals, from the last time that they came nearer. A second loss
 #: within it goes unseen, so it is short: half of it, beside 0.5 s, took the error's 95th percentile from 41 to 30 ms.

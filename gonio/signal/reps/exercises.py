@@ -8,7 +8,7 @@ How to read a rule
     *Counting.* ``signal`` is what is counted: the knee's flexion, or the tilt of the leg where the knee stays straight.
     ``moves`` is the way a repetition goes from its rest: a heel slide flexes from a straight leg, a long arc quad
     extends from a bent one. ``smallest`` is the least excursion that can be a repetition of anybody; above it the
-    thresholds follow the patient's own repetitions (see ``reps``). ``complete`` is the share of the patient's usual
+    thresholds follow the patient's own repetitions (see ``counter``). ``complete`` is the share of the patient's usual
     range, or of his template's, below which a repetition is a partial one. Nothing here is a duration: holds may be
     long, and a fast repetition is one.
 

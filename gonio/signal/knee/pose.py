@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from gonio.signal.consts import FloatArray
-from gonio.signal.knee import KneeFrame, inclination, plane, wrap
+from gonio.signal.knee.tracker import KneeFrame, inclination, plane, wrap
+from gonio.signal.knee.zero import Zeroed
 from gonio.signal.orient import rotation_matrices
-from gonio.signal.zero import Zeroed
 
 _BIN_S: Final = 0.2
 #: Mean turning in a bin below which a held leg is still, rad/s: quiet standing sways at 0.01 to 0.08 (measured).

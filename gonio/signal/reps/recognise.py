@@ -33,8 +33,8 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 
 from gonio.signal.consts import EXERCISES, NO_EXERCISE, RepSignal
-from gonio.signal.exercises import RULES, ExerciseRule, Posture, Range
-from gonio.signal.knee import KneeFrame, Vector, inclination
+from gonio.signal.knee.tracker import KneeFrame, Vector, inclination
+from gonio.signal.reps.exercises import RULES, ExerciseRule, Posture, Range
 
 #: "Up" in the frames of the thigh's and of the shank's sensor.
 Ups: TypeAlias = tuple[Vector, Vector]

@@ -15,7 +15,7 @@ from statistics import fmean, median, stdev
 from typing import Final
 
 from gonio.signal.chunks import RepEvent, SetMetrics
-from gonio.signal.goal import Goal
+from gonio.signal.reps.goal import Goal
 
 _REST_S, _TIMES_USUAL, _ALWAYS_S = 10.0, 3.0, 60.0
 _FEWEST_FOR_TREND: Final = 4

@@ -13,9 +13,9 @@ The exercise
 import math
 from typing import Final
 
-from gonio.signal.axis import Axes
-from gonio.signal.exercises import ExerciseRule
-from gonio.signal.zero import Postures
+from gonio.signal.knee.axis import Axes
+from gonio.signal.knee.zero import Postures
+from gonio.signal.reps.exercises import ExerciseRule
 
 #: More than any knee bends, with the sensors' and the fit's errors on top, rad.
 _WIDEST: Final = math.radians(160.0)

@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from gonio.signal.axis import Axes, look_axes
-from gonio.signal.blocks import BlockSums
+from gonio.signal.knee.axis import Axes, look_axes
+from gonio.signal.knee.blocks import BlockSums
 
 _RECENT: Final = 3  # blocks of motion
 _MIN_HINGE, _TURNS = 0.65, 0.1

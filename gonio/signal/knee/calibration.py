@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from gonio.signal.agree import (
+from gonio.signal.consts import FloatArray
+from gonio.signal.knee.agree import (
     SLIP,
     Candidate,
     axes_apart,
@@ -23,18 +24,17 @@ from gonio.signal.agree import (
     proposed,
     with_kept_zero,
 )
-from gonio.signal.axis import Axes, fit_axes
-from gonio.signal.blocks import BlockSums, block_sums
-from gonio.signal.consts import FloatArray
-from gonio.signal.exercises import ExerciseRule
-from gonio.signal.knee import KneeFrame
-from gonio.signal.linkage import Linkage
-from gonio.signal.placement import Placement
-from gonio.signal.pose import Poses
-from gonio.signal.sign import sign_vote
-from gonio.signal.stored import StoredCalibration
-from gonio.signal.watch import Watch
-from gonio.signal.zero import KNOWN_SENSE, Postures, Zeroed
+from gonio.signal.knee.axis import Axes, fit_axes
+from gonio.signal.knee.blocks import BlockSums, block_sums
+from gonio.signal.knee.linkage import Linkage
+from gonio.signal.knee.placement import Placement
+from gonio.signal.knee.pose import Poses
+from gonio.signal.knee.sign import sign_vote
+from gonio.signal.knee.stored import StoredCalibration
+from gonio.signal.knee.tracker import KneeFrame
+from gonio.signal.knee.watch import Watch
+from gonio.signal.knee.zero import KNOWN_SENSE, Postures, Zeroed
+from gonio.signal.reps.exercises import ExerciseRule
 
 _ACTIVE: Final = 0.03  # (rad/s)² of mean squared turning that makes a block worth fitting
 _MAX_BLOCKS: Final = 32  # blocks of sums kept for the fit

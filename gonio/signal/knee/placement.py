@@ -15,10 +15,10 @@ from typing import Final
 
 import numpy as np
 
-from gonio.signal.axis import Axes
 from gonio.signal.consts import FloatArray
-from gonio.signal.exercises import ExerciseRule
-from gonio.signal.zero import Postures
+from gonio.signal.knee.axis import Axes
+from gonio.signal.knee.zero import Postures
+from gonio.signal.reps.exercises import ExerciseRule
 
 #: Cosine between lever arm and "up" from which a segment is upright.
 _UPRIGHT: Final = math.cos(math.radians(38.0))

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from gonio.signal.consts import BoolArray, FloatArray
-from gonio.signal.looks import Look
+from gonio.signal.faults.looks import Look
 
 #: Ranges smaller than these do not exist (2 g, 125 °/s), nor do resting sensors reach them, m/s² and rad/s.
 _LEAST: Final = (14.0, 14.0, 14.0, 1.7, 1.7, 1.7)
@@ -77,4 +77,4 @@ class RangeWatch:
         up, down = self._limits
         a = ((acc >= up[:_AXES]) | (-acc >= down[:_AXES])).any(axis=1)
         g = ((gyr >= up[_AXES:]) | (-gyr >= down[_AXES:])).any(axis=1)
-        return a, g
+        return np.asarray(a), np.asarray(g)

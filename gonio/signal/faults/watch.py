@@ -1,7 +1,7 @@
 """Faults of a sensor, seen in its own samples: each is named, and while it lasts nothing counts as measured.
 
 A watch stands between the sensor's clock and the grid. It sums the samples up a quarter of a second at a time
-(`looks`), by the number of the sample, so that chunks change nothing, and asks the `fault_*` modules what is wrong.
+(`looks`), by the number of the sample, so that chunks change nothing, and asks the modules beside it what is wrong.
 What it finds holds for the samples after that look; clipped samples are found one by one once the range is known.
 
 A name in the result is ``thigh-`` or ``shank-`` and the name here, but for those that concern the session.
@@ -14,11 +14,11 @@ import numpy as np
 
 from gonio.signal.chunks import StreamDefects, TimedChunk
 from gonio.signal.consts import EXERCISES, SEGMENTS, BoolArray, Segment
-from gonio.signal.fault_held import HeldWatch
-from gonio.signal.fault_range import RangeWatch
-from gonio.signal.fault_rest import RestWatch
-from gonio.signal.fault_units import UnitsWatch
-from gonio.signal.looks import Look, Looker
+from gonio.signal.faults.held import HeldWatch
+from gonio.signal.faults.looks import Look, Looker
+from gonio.signal.faults.range import RangeWatch
+from gonio.signal.faults.rest import RestWatch
+from gonio.signal.faults.units import UnitsWatch
 
 #: The faults of one sensor: the flag is the segment's name, a hyphen and this.
 SENSOR_FAULTS: Final[dict[str, str]] = {

@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
-from gonio.signal.axis import Axes
 from gonio.signal.consts import BoolArray, FloatArray
-from gonio.signal.exercises import ExerciseRule
-from gonio.signal.knee import KneeFrame, inclination, wrap
-from gonio.signal.sense import Seen, along, arm_seen, sense
+from gonio.signal.knee.axis import Axes
+from gonio.signal.knee.sense import Seen, along, arm_seen, sense
+from gonio.signal.knee.tracker import KneeFrame, inclination, wrap
+from gonio.signal.reps.exercises import ExerciseRule
 
 #: Flexion of quiet standing, and of the straightest in which an upright leg was seen: what straightens the leg more of
 #: the two is believed. People stand softer than is thought (two recordings with optical truth: 10 and 15 degrees;

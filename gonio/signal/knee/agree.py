@@ -21,14 +21,14 @@ from typing import Final, Literal
 
 import numpy as np
 
-from gonio.signal.axis import Axes, fit_axes, hold_axes
-from gonio.signal.blocks import BlockSums
 from gonio.signal.consts import FloatArray
-from gonio.signal.exercises import ExerciseRule
-from gonio.signal.knee import KneeFrame, inclination, plane, wrap
-from gonio.signal.sign import sign_vote
-from gonio.signal.stored import StoredCalibration
-from gonio.signal.zero import KNOWN_SENSE, RANGE_FLEXION, STRAIGHTEST_FLEXION, Postures, Zeroed
+from gonio.signal.knee.axis import Axes, fit_axes, hold_axes
+from gonio.signal.knee.blocks import BlockSums
+from gonio.signal.knee.sign import sign_vote
+from gonio.signal.knee.stored import StoredCalibration
+from gonio.signal.knee.tracker import KneeFrame, inclination, plane, wrap
+from gonio.signal.knee.zero import KNOWN_SENSE, RANGE_FLEXION, STRAIGHTEST_FLEXION, Postures, Zeroed
+from gonio.signal.reps.exercises import ExerciseRule
 
 Verdict = Literal["agrees", "open", "contradicts"]
 

@@ -24,10 +24,10 @@ from typing import Final
 
 import numpy as np
 
-from gonio.signal.axis import Axes
 from gonio.signal.consts import BoolArray, FloatArray
-from gonio.signal.exercises import ExerciseRule
-from gonio.signal.knee import inclination, wrap
+from gonio.signal.knee.axis import Axes
+from gonio.signal.knee.tracker import inclination, wrap
+from gonio.signal.reps.exercises import ExerciseRule
 
 _MIN_ARM_M, _MAX_ARM_M = 0.07, 0.30  # shorter or longer: the motion did not show where the joint is
 _MIN_RANGE: Final = math.radians(18.0)

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 
 from gonio.signal.consts import RepSignal
-from gonio.signal.gait import roundness
-from gonio.signal.moments import Moments, Vector
+from gonio.signal.reps.gait import roundness
+from gonio.signal.reps.moments import Moments, Vector
 
 _SHORTEST_S: Final = 0.45  # between leaving the rest and being back
 #: Longest duration of what could be a stride, s (slow walking has strides of 2 s), and how round one is at least.

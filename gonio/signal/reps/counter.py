@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from gonio.signal.chunks import RepEvent
-from gonio.signal.excursion import TWO_STRIDES_S, doubt
-from gonio.signal.exercises import ExerciseRule
-from gonio.signal.gait import SETTLED_S
-from gonio.signal.goal import Goal
-from gonio.signal.metrics import RepPath, rep_event
-from gonio.signal.moments import Moments
-from gonio.signal.recognise import Look
-from gonio.signal.tilt import Anew, tilt_from
+from gonio.signal.reps.excursion import TWO_STRIDES_S, doubt
+from gonio.signal.reps.exercises import ExerciseRule
+from gonio.signal.reps.gait import SETTLED_S
+from gonio.signal.reps.goal import Goal
+from gonio.signal.reps.metrics import RepPath, rep_event
+from gonio.signal.reps.moments import Moments
+from gonio.signal.reps.recognise import Look
+from gonio.signal.reps.tilt import Anew, tilt_from
 
 #: Excursion that starts a repetition, as a share of the median of the patient's last repetitions.
 _RISE_SHARE: Final = 0.2

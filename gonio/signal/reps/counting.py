@@ -15,14 +15,14 @@ from typing import Final
 
 from gonio.signal.chunks import RepEvent
 from gonio.signal.consts import NO_EXERCISE, RepSignal
-from gonio.signal.exercises import RULES, UNDECLARED, ExerciseRule
-from gonio.signal.gait import Gait
-from gonio.signal.goal import Goal
-from gonio.signal.knee import KneeFrame
-from gonio.signal.moments import Moments
-from gonio.signal.recognise import Verdict, judge
-from gonio.signal.reps import Found, RepCounter
-from gonio.signal.tilt import Tilt
+from gonio.signal.knee.tracker import KneeFrame
+from gonio.signal.reps.counter import Found, RepCounter
+from gonio.signal.reps.exercises import RULES, UNDECLARED, ExerciseRule
+from gonio.signal.reps.gait import Gait
+from gonio.signal.reps.goal import Goal
+from gonio.signal.reps.moments import Moments
+from gonio.signal.reps.recognise import Verdict, judge
+from gonio.signal.reps.tilt import Tilt
 
 _QUIET_S: Final = 0.3  # rest before a repetition that convinces
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling

@@ -1,0 +1,1 @@
+"""Both sensors' samples on one clock and one grid of moments."""

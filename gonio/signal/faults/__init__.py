@@ -1,0 +1,1 @@
+"""What is wrong with a sensor, named, and what it spoils."""
