@@ -98,7 +98,7 @@ class LegMotion:
         mounts = Rotation.random(len(SEGMENTS), rng=np.random.default_rng((seed, 1)))
         self.mounting = dict(zip(SEGMENTS, mounts, strict=True)) if mounting is None else dict(mounting)
 
-        part = Choreography(self._lateral, standing_flexion_deg, self._rng)
+        part = Choreography(self._lateral, float(standing_flexion_deg), self._rng)
         part.stand(standing_s)
         if walk_s > 0:
             part.walk(walk_s)

@@ -140,8 +140,8 @@ SENSOR_FAULTS: Final = {
     "axis-stuck": (Level.ACT, "told the same on one of its axes while the others moved.", _SWAP),
     "frozen": (Level.ACT, "repeated one reading again and again.", "Switch it off and on. " + _SWAP),
     "saturated": (
-        Level.ACT,
-        "was moved faster or harder than it can measure.",
+        Level.WATCH,  # what it spoilt is not measured; the rest of the session stands
+        "was moved faster or harder than it can measure; at those moments nothing was measured.",
         WEAR + " If jumps or kicks are meant, set the sensor to a larger range.",
     ),
     "units": (
