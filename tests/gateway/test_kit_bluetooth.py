@@ -54,7 +54,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(directory: Path, *, broker: str = "mqtt://127.0.0.1:1", speed: float = 6.0) -> AsyncIterator[Bench]:
+async def bench(directory: Path, *, broker: str = "mqtt://127.0.0.1:1", speed: float = 3.0) -> AsyncIterator[Bench]:
     motion = LegMotion("heel-slide", reps=2, seed=5, standing_s=2.0)
     world, radio = World(speed=speed), Radio()
     scanner, client = backends(await radio.device("kit", CENTRAL))
