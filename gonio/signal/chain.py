@@ -8,14 +8,14 @@ samples at once does so on blocks cut by sample index.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, TypeAlias
 
 import numpy as np
 
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult, StreamDefects
-from gonio.signal.consts import BoolArray, FloatArray, Side
+from gonio.signal.consts import FloatArray, Side
 from gonio.signal.curve import Curve
 from gonio.signal.knee.calibration import Block, Calibration
 from gonio.signal.knee.stored import StoredCalibration
@@ -24,7 +24,7 @@ from gonio.signal.orient import AttitudeFilter, attitudes
 from gonio.signal.reps.counting import Counting
 from gonio.signal.reps.exercises import RULES
 from gonio.signal.reps.goal import Goal
-from gonio.signal.reps.moments import Moments
+from gonio.signal.reps.moments import Moments, Vector
 from gonio.signal.reps.sets import sets_of
 
 Output: TypeAlias = KneeAngleChunk | RepEvent
@@ -38,20 +38,19 @@ _SHAKE_MEAN_S: Final = 0.75
 
 @dataclass(slots=True, eq=False)
 class _Filling:
-    """The samples of the block that is filling, and of those kept for the replay."""
+    """The samples of the block that is filling.
 
-    t: list[FloatArray]
-    quat: tuple[list[FloatArray], list[FloatArray]]
-    up: tuple[list[FloatArray], list[FloatArray]]
-    gyr: tuple[list[FloatArray], list[FloatArray]]
-    acc: tuple[list[FloatArray], list[FloatArray]]
-    shake: list[float]
-    speed: list[float]
-    measured: list[BoolArray]
+    Attributes:
+        parts: lengths of them: kit's clock, both quaternions, both "up", both angular velocities, both specific forces.
+        shake: how strongly both sensors shake, m/s².
+        speed: angular speed of the faster sensor, rad/s.
+        measured: False inside a long gap.
+    """
 
-
-def _new_block() -> _Filling:
-    return _Filling([], ([], []), ([], []), ([], []), ([], []), [], [], [])
+    parts: list[tuple[FloatArray, ...]] = field(default_factory=list)
+    shake: list[float] = field(default_factory=list)
+    speed: list[float] = field(default_factory=list)
+    measured: list[bool] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,18 +76,21 @@ class _Shake:
         self._low: tuple[float, float] | None = None
         self._mean = (0.0, 0.0)
 
-    def run(self, one: list[float], two: list[float]) -> list[float]:
-        """Take consecutive lengths of both sensors' specific force, m/s²; give the shaking at each."""
+    def run(self, one: list[Vector], two: list[Vector]) -> list[float]:
+        """Take consecutive samples of both sensors' specific force, m/s²; give the shaking at each."""
+        sqrt, out = math.sqrt, []
         if self._low is None:
-            self._low = (one[0], two[0])
+            self._low = (sqrt(_square(one[0])), sqrt(_square(two[0])))
         (low1, low2), (mean1, mean2), fast, slow = self._low, self._mean, self._fast, self._slow
-        out = []
-        for a, b in zip(one, two, strict=True):
+        for (x, y, z), (u, v, w) in zip(one, two, strict=True):
+            a, b = sqrt(x * x + y * y + z * z), sqrt(u * u + v * v + w * w)
             low1 += fast * (a - low1)
             low2 += fast * (b - low2)
-            mean1 += slow * ((a - low1) * (a - low1) - mean1)
-            mean2 += slow * ((b - low2) * (b - low2) - mean2)
-            out.append(math.sqrt(math.sqrt(mean1 * mean2)))
+            a -= low1
+            b -= low2
+            mean1 += slow * (a * a - mean1)
+            mean2 += slow * (b * b - mean2)
+            out.append(sqrt(sqrt(mean1 * mean2)))
         self._low, self._mean = (low1, low2), (mean1, mean2)
         return out
 
@@ -126,7 +128,7 @@ class KneeChain:
         self._rate = rate_hz
         self._filters = (AttitudeFilter(rate_hz), AttitudeFilter(rate_hz))
         self._block_samples = round(_BLOCK_S * rate_hz)
-        self._block = _new_block()
+        self._block = _Filling()
         self._filled = 0
         self._kept: list[_Kept] = []
         self._calibration = Calibration(rate_hz, RULES.get(exercise) if exercise is not None else None, stored)
@@ -162,6 +164,8 @@ class KneeChain:
         if self._samples == 0:
             self._start = float(chunk.t_s[0])
         self._end = float(chunk.t_s[-1])
+        if n < self._block_samples - self._filled:
+            return self._feed_part(chunk, slice(None))
         cuts = [0, *range(self._block_samples - self._filled, n, self._block_samples), n]
         for first, last in pairwise(cuts):
             if last > first:
@@ -180,43 +184,33 @@ class KneeChain:
         return out
 
     def _feed_part(self, chunk: AlignedChunk, part: slice) -> list[Output]:
-        t, measured = chunk.t_s[part], chunk.measured[part]
-        acc = chunk.thigh_acc[part], chunk.shank_acc[part]
+        t, acc = chunk.t_s[part], (chunk.thigh_acc[part], chunk.shank_acc[part])
         one, two = attitudes(self._filters, acc, (chunk.thigh_gyr[part], chunk.shank_gyr[part]))
+        shake = self._shake.run(acc[0].tolist(), acc[1].tolist())
+        gyr1, gyr2 = one.gyr.tolist(), two.gyr.tolist()
+        speed = [math.sqrt(max(_square(g), _square(h))) for g, h in zip(gyr1, gyr2, strict=True)]
+        measured = chunk.measured[part].tolist()
+        kept = _Kept(t.tolist(), one.up.tolist(), two.up.tolist(), gyr1, gyr2, shake, speed, measured)
         block = self._block
-        block.t.append(t)
-        block.measured.append(measured)
-        for k, attitude in enumerate((one, two)):
-            block.quat[k].append(attitude.quat)
-            block.up[k].append(attitude.up)
-            block.gyr[k].append(attitude.gyr)
-            block.acc[k].append(acc[k])
-        n = len(t)
-        norms = _norm(np.concatenate((*acc, one.gyr, two.gyr)))
-        shake = self._shake.run(norms[:n].tolist(), norms[n : 2 * n].tolist())
+        block.parts.append((t, one.quat, two.quat, one.up, two.up, one.gyr, two.gyr, *acc))
         block.shake += shake
-        speed = np.maximum(norms[2 * n : 3 * n], norms[3 * n :]).tolist()
         block.speed += speed
-        kept = _Kept(
-            t.tolist(),
-            one.up.tolist(),
-            two.up.tolist(),
-            one.gyr.tolist(),
-            two.gyr.tolist(),
-            shake,
-            speed,
-            measured.tolist(),
-        )
-        self._counting.gait.feed(t, (one.up, two.up), (one.gyr, two.gyr), np.array(shake))
+        block.measured += measured
+        self._counting.gait.feed(t, (one.up, two.up), (one.gyr, two.gyr), shake)
         flexion, thigh, ok, reps = self._track(kept)
-        out: list[Output] = [KneeAngleChunk(t, np.array(flexion), np.array(thigh), np.array(ok, dtype=np.bool_))]
+        told = np.array(flexion), np.array(thigh), np.array(ok, dtype=np.bool_)
+        for array in told:
+            array.flags.writeable = False  # spares the chunk a copy
+        out: list[Output] = [KneeAngleChunk(t, *told)]
         out += reps
-        self._samples += len(t)
-        self._ok += sum(ok)
-        self._gap = self._gap or not all(kept.measured)
-        self._curve.feed(kept.t, [f if good else math.nan for f, good in zip(flexion, ok, strict=True)])
-        tilt = self._counting.tilt
-        self._tilts.feed(kept.t, tilt or [math.nan] * n)
+        n = len(ok)
+        self._samples += n
+        self._ok += ok.count(True)
+        self._gap = self._gap or False in measured
+        if False in ok:
+            flexion = [f if good else math.nan for f, good in zip(flexion, ok, strict=True)]
+        self._curve.feed(kept.t, flexion)
+        self._tilts.feed(kept.t, self._counting.tilt or [math.nan] * n)
         self._filled += n
         if self._filled == self._block_samples:
             out += self._close_block()
@@ -229,15 +223,13 @@ class KneeChain:
         if tracker is None:
             flexion, thigh, sure = [math.nan] * n, [math.nan] * n, [False] * n
         else:
-            flexion, thigh, sure = [], [], []
-            shown, watch = self._calibration.shown, self._calibration.watch
-            fits = [True] * n if replay else watch.feed(kept.up1, kept.up2, kept.gyr1, kept.gyr2)
-            for up1, up2, gyr1, gyr2, fit in zip(kept.up1, kept.up2, kept.gyr1, kept.gyr2, fits, strict=True):
-                bend, forward = tracker.step(up1, up2, gyr1, gyr2)
-                flexion.append(bend)
-                thigh.append(forward)
-                sure.append(fit and shown and tracker.sure)
-        ok = [good and one for good, one in zip(kept.measured, sure, strict=True)]
+            flexion, thigh, sure = tracker.run(kept.up1, kept.up2, kept.gyr1, kept.gyr2, kept.speed)
+            if not replay:
+                fits = self._calibration.watch.feed(kept.up1, kept.up2, kept.gyr1, kept.gyr2)
+                sure = _both(sure, fits)
+            if not self._calibration.shown:
+                sure = [False] * n
+        ok = _both(sure, kept.measured)
         moments = Moments(kept.t, flexion, thigh, kept.up1, kept.up2, kept.shake, kept.speed, kept.measured, sure)
         reps = self._counting.feed(moments, replay=replay)
         return flexion, thigh, ok, reps
@@ -245,32 +237,16 @@ class KneeChain:
     # --- calibration ------------------------------------------------------------------------------------------------
 
     def _close_block(self) -> list[Output]:
-        block, self._block, self._filled = self._block, _new_block(), 0
+        block, self._block, self._filled = self._block, _Filling(), 0
         if not self._joint:
             return []
-        up = [np.concatenate(u) for u in block.up]
-        gyr = [np.concatenate(g) for g in block.gyr]
-        measured = np.concatenate(block.measured)
-        t = np.concatenate(block.t)
+        t, quat1, quat2, up1, up2, gyr1, gyr2, acc1, acc2 = map(np.concatenate, zip(*block.parts, strict=True))
         if self._tracker is None:
-            self._kept.append(
-                _Kept(
-                    t.tolist(),
-                    up[0].tolist(),
-                    up[1].tolist(),
-                    gyr[0].tolist(),
-                    gyr[1].tolist(),
-                    block.shake,
-                    block.speed,
-                    measured.tolist(),
-                )
-            )
+            ups, turns = (up1.tolist(), up2.tolist()), (gyr1.tolist(), gyr2.tolist())
+            self._kept.append(_Kept(t.tolist(), *ups, *turns, block.shake, block.speed, block.measured))
             del self._kept[:-REPLAY_BLOCKS]
-        self._calibration.postures.feed(up[0], up[1], np.array(block.speed), measured)
-        quat, acc = [np.concatenate(q) for q in block.quat], [np.concatenate(a) for a in block.acc]
-        frame = self._calibration.close(
-            Block(t, (quat[0], quat[1]), (acc[0], acc[1]), (gyr[0], gyr[1]), bool(measured.all()))
-        )
+        self._calibration.postures.feed(up1, up2, np.array(block.speed), np.array(block.measured))
+        frame = self._calibration.close(Block(t, (quat1, quat2), (acc1, acc2), (gyr1, gyr2), all(block.measured)))
         if self._calibration.lost:  # as at the beginning: what comes now is kept until it is known again
             self._tracker = None
             self._counting.moved()
@@ -278,7 +254,7 @@ class KneeChain:
             return []
         if self._tracker is None:
             return self._begin(frame, float(t[-1])) if self._calibration.known else []
-        moved = self._tracker.retune(frame, up[0][-1].tolist(), up[1][-1].tolist())
+        moved = self._tracker.retune(frame, up1[-1].tolist(), up2[-1].tolist())
         self._counting.shift(moved)
         return []
 
@@ -340,5 +316,11 @@ class KneeChain:
         )
 
 
-def _norm(v: FloatArray) -> FloatArray:
-    return np.sqrt(v[:, 0] * v[:, 0] + v[:, 1] * v[:, 1] + v[:, 2] * v[:, 2])
+def _square(v: Vector) -> float:
+    x, y, z = v
+    return x * x + y * y + z * z
+
+
+def _both(one: list[bool], other: list[bool]) -> list[bool]:
+    """Tell of each sample whether both are true; as a rule the other is throughout."""
+    return one if False not in other else [a and b for a, b in zip(one, other, strict=True)]

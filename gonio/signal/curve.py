@@ -21,16 +21,26 @@ class Curve:
 
     def feed(self, t_s: list[float], flexion: list[float]) -> None:
         """Take consecutive samples: s, and rad or NaN where the angle is not ok."""
-        for t, angle in zip(t_s, flexion, strict=True):
-            if math.isnan(self._start):
-                self._start = t
-            if not math.isnan(angle):
-                self._low, self._high = min(self._low, angle), max(self._high, angle)
-            while (late := t - self._start - len(self._points) * self._step) >= -_ROUNDING_S:
-                self._points.append(angle if late < _REACH_S else math.nan)
-                if len(self._points) > _MAX_POINTS:
-                    self._points = self._points[::2]
-                    self._step *= 2.0
+        if not t_s:
+            return
+        if math.isnan(self._start):
+            self._start = t_s[0]
+        known = [angle for angle in flexion if not math.isnan(angle)]
+        if known:
+            self._low, self._high = min(self._low, *known), max(self._high, *known)
+        first = 0
+        while t_s[-1] - self._start - len(self._points) * self._step >= -_ROUNDING_S:
+            first = self._take(t_s, flexion, first)
+
+    def _take(self, t_s: list[float], flexion: list[float], first: int) -> int:
+        """Take the next point of the curve from the first sample at or after it; give that sample's index."""
+        while (late := t_s[first] - self._start - len(self._points) * self._step) < -_ROUNDING_S:
+            first += 1
+        self._points.append(flexion[first] if late < _REACH_S else math.nan)
+        if len(self._points) > _MAX_POINTS:
+            self._points = self._points[::2]
+            self._step *= 2.0
+        return first
 
     def points(self) -> tuple[float, tuple[float, ...]]:
         """Give the step in s and the points in rad, NaN where the angle was not ok."""

@@ -91,7 +91,8 @@ def attitudes(
     gyr: tuple[FloatArray, FloatArray],
 ) -> tuple[Attitude, Attitude]:
     """Give what ``AttitudeFilter.feed`` gives for each of two sensors, with the arithmetic done for both at once."""
-    (quat1, bias1), (quat2, bias2) = (f.update(a, g) for f, a, g in zip(filters, acc, gyr, strict=True))
+    quat1, bias1 = filters[0].update(acc[0], gyr[0])
+    quat2, bias2 = filters[1].update(acc[1], gyr[1])
     up = _up(np.concatenate((quat1, quat2)))
     n = len(quat1)
     return Attitude(quat1, up[:n], gyr[0] - bias1), Attitude(quat2, up[n:], gyr[1] - bias2)

@@ -87,11 +87,6 @@ class KneeTracker:
         self._doubt = 0.0
         self._set(frame)
 
-    @property
-    def sure(self) -> bool:
-        """Whether the angle has not been carried on by the gyroscopes for too long."""
-        return self._doubt < _MOST_DOUBT
-
     def _set(self, frame: KneeFrame) -> None:
         self.frame = frame
         self._thigh, self._shank = (
@@ -117,36 +112,55 @@ class KneeTracker:
         )
         return (two - one - self.frame.straight + math.pi) % _TWO_PI - math.pi
 
-    def step(self, up1: Vector, up2: Vector, gyr1: Vector, gyr2: Vector) -> tuple[float, float]:
-        """Take one sample ("up" and rad/s in the sensors' frames); give flexion and the thigh's inclination, rad."""
-        # the dot products are written out: this runs for every sample
-        x, y, z = up1
-        u, v, w = gyr1
+    def run(
+        self,
+        up1: Sequence[Vector],
+        up2: Sequence[Vector],
+        gyr1: Sequence[Vector],
+        gyr2: Sequence[Vector],
+        speed: Sequence[float],
+    ) -> tuple[list[float], list[float], list[bool]]:
+        """Take consecutive samples.
+
+        Args:
+            up1: "up" in the thigh sensor's frame.
+            up2: "up" in the shank sensor's frame.
+            gyr1: angular velocity of the thigh's sensor, rad/s, in its frame.
+            gyr2: angular velocity of the shank's sensor, rad/s, in its frame.
+            speed: angular speed of the faster sensor, rad/s.
+
+        Returns:
+            Flexion and the thigh's inclination, rad, and whether the flexion has not been carried on by the gyroscopes
+            for too long.
+        """
+        # the dot products are written out and the names are local: this runs for every sample
         (a, b, c), (d, e, f), (g, h, i) = self._thigh
-        one = math.atan2(d * x + e * y + f * z, a * x + b * y + c * z)
-        along1, rate, turning = g * x + h * y + i * z, g * u + h * v + i * w, u * u + v * v + w * w
-        x, y, z = up2
-        u, v, w = gyr2
-        (a, b, c), (d, e, f), (g, h, i) = self._shank
-        two = math.atan2(d * x + e * y + f * z, a * x + b * y + c * z)
-        along2 = g * x + h * y + i * z
-        rate -= g * u + h * v + i * w
-        turning = math.sqrt(max(turning, u * u + v * v + w * w))
-        seen = two - one - self.frame.straight
-        if self._angle is None:
-            self._angle = (seen + math.pi) % _TWO_PI - math.pi
-        steep = max(along1 * along1, along2 * along2)
-        flat = 1.0 - steep
-        angle = self._angle + rate * self._dt
-        gap = (seen - angle + math.pi) % _TWO_PI - math.pi
-        doubt = self._doubt + (_DRIFT_RAD_S + _ASTRAY * turning) * self._dt
-        poor = _AXIS_ERROR * math.sqrt(steep / (flat + _TINY))
-        trust = doubt / (doubt + poor + _TINY)
-        trust *= trust
-        gain = self._gain * trust * trust * trust
-        self._angle = angle = angle + gain * gap
-        self._doubt = doubt + gain * (poor - doubt)
-        return angle, (self.frame.upright - one + math.pi) % _TWO_PI - math.pi
+        (j, k, m), (n, p, q), (r, s, t) = self._shank
+        atan2, sqrt, pi = math.atan2, math.sqrt, math.pi
+        dt, blend, straight, upright = self._dt, self._gain, self.frame.straight, self.frame.upright
+        angle, doubt = self._angle, self._doubt
+        flexion, thigh, sure = [], [], []
+        samples = zip(up1, gyr1, up2, gyr2, speed, strict=True)
+        for (x1, y1, z1), (u1, v1, w1), (x2, y2, z2), (u2, v2, w2), turning in samples:
+            one = atan2(d * x1 + e * y1 + f * z1, a * x1 + b * y1 + c * z1)
+            seen = atan2(n * x2 + p * y2 + q * z2, j * x2 + k * y2 + m * z2) - one - straight
+            if angle is None:
+                angle = (seen + pi) % _TWO_PI - pi
+            along1, along2 = g * x1 + h * y1 + i * z1, r * x2 + s * y2 + t * z2
+            steep = max(along1 * along1, along2 * along2)
+            poor = _AXIS_ERROR * sqrt(steep / (1.0 - steep + _TINY))
+            angle += (g * u1 + h * v1 + i * w1 - (r * u2 + s * v2 + t * w2)) * dt
+            doubt += (_DRIFT_RAD_S + _ASTRAY * turning) * dt
+            trust = doubt / (doubt + poor + _TINY)
+            trust *= trust
+            gain = blend * trust * trust * trust
+            angle += gain * ((seen - angle + pi) % _TWO_PI - pi)
+            doubt += gain * (poor - doubt)
+            flexion.append(angle)
+            thigh.append((upright - one + pi) % _TWO_PI - pi)
+            sure.append(doubt < _MOST_DOUBT)
+        self._angle, self._doubt = angle, doubt
+        return flexion, thigh, sure
 
 
 def _dot(a: Vector, b: Vector) -> float:

@@ -65,26 +65,22 @@ class Watch:
         """Take consecutive samples, "up" and rad/s in the sensors' frames; tell of each whether there is no doubt."""
         n = len(up1)
         fits = [not self.doubt] * n
+        (a, b, c), (d, e, f) = self._thigh, self._shank
+        apart, unshared, turning = self._apart, self._unshared, self._turning
         for k in range(self._every - 1 - self._count, n, self._every):
-            self._look(up1[k], up2[k], gyr1[k], gyr2[k])
-            if self.doubt and fits[k]:
-                fits[k:] = [False] * (n - k)
+            (x, y, z), (u, v, w) = up1[k], up2[k]
+            apart += self._apart_share * (a * x + b * y + c * z - d * u - e * v - f * w - apart)
+            (x, y, z), (u, v, w) = gyr1[k], gyr2[k]
+            along = a * x + b * y + c * z
+            one = math.sqrt(max(0.0, x * x + y * y + z * z - along * along))
+            along = d * u + e * v + f * w
+            two = math.sqrt(max(0.0, u * u + v * v + w * w - along * along))
+            unshared += self._alone_share * (abs(one - two) - unshared)
+            turning += self._alone_share * (one + two - turning)
+            if abs(apart) > _APART or unshared > _ALONE * (turning + _ALONE_FLOOR):
+                self.doubt = True
+                if fits[k]:
+                    fits[k:] = [False] * (n - k)
+        self._apart, self._unshared, self._turning = apart, unshared, turning
         self._count = (self._count + n) % self._every
         return fits
-
-    def _look(self, up1: Vector, up2: Vector, gyr1: Vector, gyr2: Vector) -> None:
-        (a, b, c), (d, e, f) = self._thigh, self._shank
-        apart = a * up1[0] + b * up1[1] + c * up1[2] - d * up2[0] - e * up2[1] - f * up2[2]
-        self._apart += self._apart_share * (apart - self._apart)
-        one, two = _across(gyr1, a, b, c), _across(gyr2, d, e, f)
-        self._unshared += self._alone_share * (abs(one - two) - self._unshared)
-        self._turning += self._alone_share * (one + two - self._turning)
-        if abs(self._apart) > _APART or self._unshared > _ALONE * (self._turning + _ALONE_FLOOR):
-            self.doubt = True
-
-
-def _across(gyr: Vector, a: float, b: float, c: float) -> float:
-    """Give the turning across a unit axis, rad/s."""
-    x, y, z = gyr
-    along = a * x + b * y + c * z
-    return math.sqrt(max(0.0, x * x + y * y + z * z - along * along))

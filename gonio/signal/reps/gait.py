@@ -59,17 +59,18 @@ def roundness(up1: FloatArray, up2: FloatArray) -> float:
         The area that the way encloses in the planes of its six coordinates, closed by a straight line, over that of a
         circle of the same spread: 0 for a way that comes back on itself, 1 for a circle.
     """
-    way = np.hstack((up1, up2))
-    way = way - way.mean(axis=0)
-    across = way.T @ (np.roll(way, -1, axis=0) - way)
-    spread = float((way * way).sum()) / len(way)
-    area = 0.5 * float(np.linalg.norm(across - across.T)) / math.sqrt(2.0)
+    way = np.concatenate((up1, up2), axis=1)
+    way -= way.sum(axis=0) / len(way)
+    across = way.T @ (np.concatenate((way[1:], way[:1])) - way)
+    spread = float(np.vdot(way, way)) / len(way)
+    twice = across - across.T
+    area = 0.5 * math.sqrt(0.5 * float(np.vdot(twice, twice)))
     return area / (math.pi * spread + _TINY)
 
 
 @dataclass(slots=True, eq=False)
 class _Hop:
-    parts: list[tuple[FloatArray, ...]]  # time, turning of thigh and shank, "up" in both, shaking
+    parts: list[tuple[FloatArray, ...]]  # time, turning of thigh and shank, "up" in both
     shake: float
     wide: FloatArray | None = None
 
@@ -91,6 +92,7 @@ class Gait:
         self._bin_s = self._thin / rate_hz
         self._size = max(1, round(_HOP_S / self._bin_s)) * self._thin
         self._parts: list[tuple[FloatArray, ...]] = []
+        self._shake: list[float] = []
         self._waiting = 0
         self._window: list[_Hop] = []
         self._spans: deque[tuple[float, float]] = deque(maxlen=_MOST_WINDOWS)
@@ -105,7 +107,11 @@ class Gait:
         return round(self._strides)
 
     def feed(
-        self, t_s: FloatArray, up: tuple[FloatArray, FloatArray], gyr: tuple[FloatArray, FloatArray], shake: FloatArray
+        self,
+        t_s: FloatArray,
+        up: tuple[FloatArray, FloatArray],
+        gyr: tuple[FloatArray, FloatArray],
+        shake: list[float],
     ) -> None:
         """Take consecutive samples.
 
@@ -113,31 +119,29 @@ class Gait:
             t_s: (n,) kit's clock, s.
             up: (n, 3) each, "up" in the thigh's and in the shank's sensor.
             gyr: (n, 3) each, angular velocity, rad/s.
-            shake: (n,) shaking of both, m/s².
+            shake: shaking of both at each, m/s².
         """
-        begin, n = 0, len(t_s)
+        columns, n = (t_s, *gyr, *up), len(t_s)
+        if n < self._size - self._waiting:  # as a rule a chunk is shorter than a window
+            self._parts.append(columns)
+            self._shake += shake
+            self._waiting += n
+            return
+        begin = 0
         while n - begin >= self._size - self._waiting:
             end = begin + self._size - self._waiting
-            self._add(t_s[begin:end], up, gyr, shake, slice(begin, end))
+            self._parts.append(tuple(column[begin:end] for column in columns))
+            self._shake += shake[begin:end]
             self._close()
             begin = end
         if begin < n:
-            self._add(t_s[begin:], up, gyr, shake, slice(begin, n))
-
-    def _add(
-        self,
-        t: FloatArray,
-        up: tuple[FloatArray, FloatArray],
-        gyr: tuple[FloatArray, FloatArray],
-        shake: FloatArray,
-        part: slice,
-    ) -> None:
-        self._parts.append((t, gyr[0][part], gyr[1][part], up[0][part], up[1][part], shake[part]))
-        self._waiting += len(t)
+            self._parts.append(tuple(column[begin:] for column in columns))
+            self._shake += shake[begin:]
+            self._waiting = n - begin
 
     def _close(self) -> None:
         parts, self._parts, self._waiting = self._parts, [], 0
-        shake = float(np.concatenate([part[5] for part in parts]).mean())
+        shake, self._shake = sum(self._shake) / self._size, []
         self._window = [*self._window[1 - _HOPS :], _Hop(parts, shake)]
         if len(self._window) < _HOPS:
             return
@@ -160,8 +164,8 @@ class Gait:
     def _thinned(self, hop: _Hop) -> FloatArray:
         """Give a hop's turning and postures (bins, 12), averaged over bins; worked out when first asked for."""
         if hop.wide is None:
-            columns = [np.concatenate([part[k] for part in hop.parts]) for k in range(1, 5)]
-            hop.wide = np.hstack(columns).reshape(-1, self._thin, 12).mean(axis=1)
+            columns = list(map(np.concatenate, zip(*hop.parts, strict=True)))[1:]
+            hop.wide = np.concatenate(columns, axis=1).reshape(-1, self._thin, 12).sum(axis=1) / self._thin
         return hop.wide
 
     def _stride(self) -> float | None:
