@@ -1,15 +1,16 @@
-"""A block of motion reduced to the sums that the fit of the knee's axis needs (see ``axis``).
+"""A block of motion reduced to the sums that the fit of the knee's axis needs (see ``axis`` and ``forms``).
 
-Blocks are cut by sample index, never by chunk. What is summed is quadratic in (1, cos delta, sin delta), delta being
-the heading between the two sensors' earth frames, so that any heading can be tried on a block without its samples.
+Blocks are cut by sample index, never by chunk.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
 
 from gonio.signal.consts import FloatArray
+from gonio.signal.knee.forms import ARMS, COLUMNS, FORCE, PLANE, ROTATION, TRACES, TURN, WHOLE, folded, waves
 from gonio.signal.orient import rotation_matrices
 
 #: Rate to which a block is thinned before the sums, Hz: the knee's motion is below 6 Hz.
@@ -19,82 +20,123 @@ _SUM_RATE_HZ: Final = 30.0
 _SMOOTH_S: Final = 0.16
 #: Mean squared rotation below which a block hardly counts, (rad/s)².
 FAINT: Final = 0.02
-_DELTAS: Final = np.radians(np.arange(0.0, 360.0, 3.0))
-#: (120, 3): 1, cos delta, sin delta.
-_TRIG: Final = np.stack([np.ones_like(_DELTAS), np.cos(_DELTAS), np.sin(_DELTAS)], axis=1)
+#: (120, 6): all headings, by 3°.
+_AROUND: Final = waves(np.radians(np.arange(0.0, 360.0, 3.0)))
+#: (12, 21): from what both sensors feel of the joint to the parts, with 1, cos delta and sin delta, of its acceleration
+#: as 7 columns: arm of the thigh, of the shank, and the difference seen.
+_JOINT: Final = np.zeros((12, 21))
+_JOINT[0:3, 0:3] = np.eye(3)
+_JOINT[3:6, 10:13] = -np.eye(3)
+_JOINT[6:9, 17:20] = -np.eye(3)
+_JOINT[9, 6], _JOINT[10, 13], _JOINT[11, 20] = 1.0, -1.0, -1.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class BlockSums:
     """One block of motion, reduced to what the fit needs (all per sample, so that blocks compare).
 
     Attributes:
-        thigh: (3, 3, 3, 3) products of the parts of the relative angular velocity in the thigh's frame, (rad/s)².
-        shank: the same in the shank's frame.
-        turn: (3, 3, 3) mean of R1' T R2 for T the vertical projector, the horizontal one and the quarter turn.
-        force: (12, 12) products of the parts of the joint's acceleration seen from both sides.
-        plane: (2,) cosine and sine of twice the heading at which both segments swing in one upright plane, times how
-            clearly they do, 0 to 1.
+        forms: (6, ``forms.COLUMNS``) all that depends on the heading between the sensors' earth frames.
+        own: mean square of the relative angular velocity's parts together, (rad/s)².
+        felt: mean squared horizontal acceleration of both sensors, (m/s²)².
+        levers: what both sensors' lever arms (thigh, shank) show of themselves in the second strongest direction, mean
+            squared acceleration per metre, (1/s²)².
         energy: mean squared angular velocity of the busier sensor, (rad/s)².
         apart: share of all turning that is between the two sensors at the heading where it is least.
         at_s: kit's clock, s.
     """
 
-    thigh: FloatArray
-    shank: FloatArray
-    turn: FloatArray
-    force: FloatArray
-    plane: FloatArray
+    forms: FloatArray
+    own: float
+    felt: float
+    levers: tuple[float, float]
     energy: float
     apart: float
     at_s: float
 
+    @cached_property
+    def guess(self) -> tuple[float, FloatArray]:
+        """How promising the block's own best axis is, (rad/s)², and that axis (2, 3) in the thigh's and shank's frame.
+
+        It is taken at the heading that leaves least rotation beside it in the thigh's frame.
+        """
+        at = (_AROUND @ self.forms[:, ROTATION]).reshape(-1, 2, 3, 3)
+        values = np.linalg.eigvalsh(at[:, 0])
+        beside = values[:, 0] + values[:, 1]
+        best = int(np.argmin(beside))
+        promise = values[best, 2] ** 2 / (beside[best] + 0.02 * values[best, 2] + 1e-3)
+        return float(promise), np.linalg.eigh(at[best])[1][:, :, 2]
+
 
 def _smooth(x: FloatArray, width: int) -> FloatArray:
-    """Mean over a window (valid part only) of an (n, 3) array."""
+    """Mean over a window (valid part only) of an (n, m) array."""
     if width == 1:
         return x
-    total = np.cumsum(np.concatenate([np.zeros((1, x.shape[1])), x]), axis=0)
+    total = np.zeros((len(x) + 1, x.shape[1]))
+    np.cumsum(x, axis=0, out=total[1:])
     return np.asarray((total[width:] - total[:-width]) / width)
 
 
-def _lever(gyr: FloatArray, rate_hz: float) -> FloatArray:
-    """(n, 3, 3) matrices that turn a lever arm into the acceleration of its far end against the sensor."""
-    rates = np.gradient(gyr, 1.0 / rate_hz, axis=0)
-    out = np.empty((len(gyr), 3, 3))
-    x, y, z = gyr.T
-    dx, dy, dz = rates.T
-    out[:, 0, 0] = -(y * y + z * z)
-    out[:, 1, 1] = -(x * x + z * z)
-    out[:, 2, 2] = -(x * x + y * y)
-    out[:, 0, 1], out[:, 1, 0] = x * y - dz, x * y + dz
-    out[:, 0, 2], out[:, 2, 0] = x * z + dy, x * z - dy
-    out[:, 1, 2], out[:, 2, 1] = y * z - dx, y * z + dx
+def _slopes(x: FloatArray, rate_hz: float) -> FloatArray:
+    """Derivative (n, m) of columns (n, m), per second."""
+    out = np.empty_like(x)
+    out[1:-1] = (x[2:] - x[:-2]) * (0.5 * rate_hz)
+    out[0], out[-1] = (x[1] - x[0]) * rate_hz, (x[-1] - x[-2]) * rate_hz
     return out
 
 
-def _parts(rot: FloatArray, own: FloatArray, other: FloatArray, turn: float) -> FloatArray:
-    """Parts (3, n, 3) of own - R' Rz(delta) other, in the own frame, that go with 1, cos delta and sin delta."""
-    flat = other.copy()
-    flat[:, 2] = 0.0
-    across = np.stack([-other[:, 1], other[:, 0], np.zeros(len(other))], axis=1) * turn
-    upright = other - flat
-    back = [(v[:, None] @ rot)[:, 0] for v in (upright, flat, across)]
-    return np.stack([own - back[0], -back[1], -back[2]])
+def _levers(gyr: FloatArray, rates: FloatArray, out: FloatArray) -> None:
+    """Write the (..., 3, 3) matrices that turn a lever arm into the acceleration of its far end against the sensor."""
+    square = gyr * gyr
+    x, y, z = np.moveaxis(gyr, -1, 0)
+    dx, dy, dz = np.moveaxis(rates, -1, 0)
+    xx, yy, zz = np.moveaxis(square, -1, 0)
+    xy, xz, yz = x * y, x * z, y * z
+    out[..., 0, 0], out[..., 1, 1], out[..., 2, 2] = -(yy + zz), -(xx + zz), -(xx + yy)
+    out[..., 0, 1], out[..., 1, 0] = xy - dz, xy + dz
+    out[..., 0, 2], out[..., 2, 0] = xz + dy, xz - dy
+    out[..., 1, 2], out[..., 2, 1] = yz - dx, yz + dx
 
 
-def _without_trend(columns: FloatArray) -> FloatArray:
-    """Take mean, slope and bow out of (n, 2, m): what a filter's slow tilt errors leak of gravity."""
-    t = np.linspace(-1.0, 1.0, len(columns))
+def _parts(rot: FloatArray, turning: FloatArray, world: FloatArray) -> FloatArray:
+    """Parts (2, n, 9) of own - R' Rz(delta) other, in the own frame, that go with 1, cos delta and sin delta."""
+    other = np.zeros((*turning.shape[:2], 3, 3))  # part, direction
+    x, y = world[::-1, :, 0], world[::-1, :, 1]
+    way = np.array([[1.0], [-1.0]])  # for the shank the way back: Rz(-delta)
+    other[:, :, 0, 2] = -world[::-1, :, 2]
+    other[:, :, 1, 0], other[:, :, 1, 1] = -x, -y
+    other[:, :, 2, 0], other[:, :, 2, 1] = way * y, -way * x
+    parts = other @ rot
+    parts[:, :, 0] += turning
+    return np.asarray(parts.reshape(2, -1, 9))
+
+
+@lru_cache(maxsize=4)
+def _trend(n: int) -> FloatArray:
+    """Give an orthonormal basis (n, 3) of mean, slope and bow."""
+    t = np.linspace(-1.0, 1.0, n)
     basis, _ = np.linalg.qr(np.stack([np.ones_like(t), t, t * t], axis=1))
-    flat = columns.reshape(len(columns), -1)
-    return np.asarray((flat - basis @ (basis.T @ flat)).reshape(columns.shape))
+    basis.flags.writeable = False
+    return np.asarray(basis)
 
 
-def _products(parts: FloatArray) -> FloatArray:
-    """Sum the products of three parts (3, n, 3) over the samples: (3, 3, 3, 3), part, part, direction, direction."""
-    rows = parts.transpose(1, 0, 2).reshape(-1, 9)
-    return np.asarray((rows.T @ rows).reshape(3, 3, 3, 3).transpose(0, 2, 1, 3))
+def _joint(near: FloatArray, far: FloatArray) -> FloatArray:
+    """Products (12, 12) of what both sensors, (n, 2, 4) each, feel of the joint in the level plane.
+
+    Mean, slope and bow are taken out: what a filter's slow tilt errors leak of gravity.
+    """
+    n = len(near)
+    flat = np.concatenate((near.reshape(n, 8), far.reshape(n, 8)), axis=1)
+    basis = _trend(n)
+    flat -= basis @ (basis.T @ flat)
+    one, two = flat[:, :8].reshape(n, 2, 4), flat[:, 8:].reshape(n, 2, 4)
+    rows = np.empty((n, 2, 12))
+    rows[:, :, 0:3], rows[:, :, 9] = one[:, :, :3], one[:, :, 3]
+    rows[:, :, 3:6], rows[:, :, 10] = two[:, :, :3], two[:, :, 3]
+    rows[:, 0, 6:9], rows[:, 0, 11] = -two[:, 1, :3], -two[:, 1, 3]
+    rows[:, 1, 6:9], rows[:, 1, 11] = two[:, 0, :3], two[:, 0, 3]
+    flat = rows.reshape(-1, 12)
+    return np.asarray(flat.T @ flat / n)
 
 
 def block_sums(
@@ -108,48 +150,56 @@ def block_sums(
     width = max(1, round(_SMOOTH_S * rate_hz))
     step = max(1, int(rate_hz / _SUM_RATE_HZ))
     centre = slice((width - 1) // 2, len(acc[0]) - width // 2)
-    rot = [rotation_matrices(q[centre][::step]) for q in quats]
-    smooth = [_smooth(g, width) for g in gyr]
-    lever = [_lever(w, rate_hz)[::step] for w in smooth]
-    turning = [w[::step] for w in smooth]
-    force = [_smooth(a, width)[::step] for a in acc]
-    n = len(turning[0])
-    world = [(r @ w[:, :, None])[:, :, 0] for r, w in zip(rot, turning, strict=True)]
-    thigh = _parts(rot[0], turning[0], world[1], 1.0)
-    shank = _parts(rot[1], turning[1], world[0], -1.0)  # the way back: Rz(-delta)
-    sums = [_products(p) / n for p in (thigh, shank)]
-    turn = np.empty((3, 3, 3))
-    a, b = rot
-    turn[0] = a[:, 2].T @ b[:, 2] / n
-    turn[1] = (a[:, 0].T @ b[:, 0] + a[:, 1].T @ b[:, 1]) / n
-    turn[2] = (a[:, 1].T @ b[:, 0] - a[:, 0].T @ b[:, 1]) / n
-    near = a[:, :2] @ lever[0]
-    far = b[:, :2] @ lever[1]
-    felt = [(r[:, :2] @ f[:, :, None])[:, :, 0] for r, f in zip(rot, force, strict=True)]
-    columns = np.empty((n, 2, 12))
-    columns[:, :, 0:3] = near
-    columns[:, :, 3:6] = far
-    columns[:, 0, 6:9], columns[:, 1, 6:9] = -far[:, 1], far[:, 0]
-    columns[:, :, 9], columns[:, :, 10] = felt
-    columns[:, 0, 11], columns[:, 1, 11] = -felt[1][:, 1], felt[1][:, 0]
-    rows = _without_trend(columns).reshape(-1, 12)
-    energy = max(float(np.mean(np.sum(w * w, axis=1))) for w in turning)
+    smooth = _smooth(np.concatenate((*gyr, *acc), axis=1), width)
+    thinned = smooth[::step]
+    n = len(thinned)
+    turning = np.stack((thinned[:, 0:3], thinned[:, 3:6]))
+    energy = float(np.max(np.einsum("sni,sni->s", turning, turning))) / n
+    rot = rotation_matrices(np.concatenate([q[centre][::step] for q in quats])).reshape(2, n, 3, 3)
+    rates = _slopes(smooth[:, :6], rate_hz)[::step]
+    felt = np.empty((2, n, 3, 5))  # per metre of lever arm, and force and turning: in the sensors' frames
+    _levers(turning, np.stack((rates[:, :3], rates[:, 3:])), felt)
+    felt[0, :, :, 3], felt[1, :, :, 3] = thinned[:, 6:9], thinned[:, 9:12]
+    felt[..., 4] = turning
+    felt = rot @ felt
+    world = felt[..., 4]
+    force = _joint(felt[0, :, :2, :4], felt[1, :, :2, :4])
+    parts = _parts(rot, turning, world)
+    products = parts.transpose(0, 2, 1) @ parts / n
+    own = float(np.trace(products[0]))
+    forms = np.zeros((6, COLUMNS))
+    forms[:, ROTATION] = np.concatenate([folded(p) for p in products], axis=1)
+    forms[:, FORCE] = folded(_JOINT.T @ force @ _JOINT)
+    frames = (rot[0].reshape(n, 9).T @ rot[1].reshape(n, 9) / n).reshape(3, 3, 3, 3)
+    forms[0, TURN] = frames[2, :, 2].ravel()
+    forms[1, TURN] = (frames[0, :, 0] + frames[1, :, 1]).ravel()
+    forms[4, TURN] = (frames[0, :, 1] - frames[1, :, 0]).ravel()
+    forms[:, TRACES] = forms[:, ROTATION].reshape(6, 2, 9)[:, :, ::4].sum(axis=2)
+    forms[:, WHOLE] = forms[:, TRACES.start] / (own + FAINT)
+    plane = _plane(world)
+    forms[2, PLANE], forms[5, PLANE] = plane.real, -plane.imag
+    forms[:, ARMS] = forms[:, FORCE][:, :48:8].sum(axis=1)
+    levers = np.linalg.eigvalsh(np.stack((force[0:3, 0:3], force[3:6, 3:6])))[:, 1]
     return BlockSums(
-        sums[0], sums[1], turn, rows.T @ rows / n, _plane(world[0], world[1]), energy, _apart(sums[0]), at_s
+        forms=forms,
+        own=own,
+        felt=float(force[9, 9] + force[10, 10]),
+        levers=(float(levers[0]), float(levers[1])),
+        energy=energy,
+        apart=float(np.min(_AROUND @ forms[:, TRACES.start])) / (own + 1e-9),
+        at_s=at_s,
     )
 
 
-def _apart(sums: FloatArray) -> float:
-    """Give ``BlockSums.apart``: the least of a form in (1, cos delta, sin delta) over its trace."""
-    form = np.einsum("abii->ab", sums)
-    return float(np.min(np.sum(_TRIG @ form * _TRIG, axis=1)) / (np.trace(form) + 1e-9))
+def _plane(world: FloatArray) -> complex:
+    """Give twice the heading at which both segments swing in one upright plane, as a number on a circle.
 
+    Its size says how clearly they do, 0 to 1.
 
-def _plane(thigh: FloatArray, shank: FloatArray) -> FloatArray:
-    """Give ``BlockSums.plane`` for angular velocities (n, 3), each in its sensor's earth frame."""
-    shared = 1.0 + 0.0j
-    for turning in (thigh, shank):
-        across = turning[:, 0] + 1j * turning[:, 1]
-        clear = complex(np.mean(across * across)) / (float(np.mean(np.abs(across) ** 2)) + FAINT)
-        shared *= clear if turning is thigh else clear.conjugate()
-    return np.array((shared.real, shared.imag))
+    Args:
+        world: (2, n, 3) angular velocities, each in its sensor's earth frame.
+    """
+    across = world[..., 0] + 1j * world[..., 1]
+    twice = np.mean(across * across, axis=1)
+    clear = twice / (np.mean(np.abs(across) ** 2, axis=1) + FAINT)
+    return complex(clear[0] * clear[1].conjugate())
