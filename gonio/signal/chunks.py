@@ -15,6 +15,7 @@ from gonio.signal.consts import BoolArray, FloatArray, RepSignal, Segment
 from gonio.signal.knee.stored import StoredCalibration
 
 _A = TypeVar("_A", bound=np.generic)
+_C = TypeVar("_C", "TimedChunk", "AlignedChunk", "KneeAngleChunk")
 
 
 _FLOAT, _BOOL = np.dtype(np.float64), np.dtype(np.bool_)
@@ -44,10 +45,16 @@ def _freeze(chunk: object, length: int, columns: tuple[tuple[str, int], ...], fl
         object.__setattr__(chunk, name, _frozen(getattr(chunk, name), name, (length,), _BOOL))
 
 
-def _finite(array: FloatArray) -> bool:
-    """Tell whether all values are numbers; the sum of squares, one quick look, is one only if all are."""
-    flat = array.ravel()
-    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(array).all())
+def trusted(kind: type[_C], *values: object) -> _C:
+    """Make a chunk without a check, of values in the order of its attributes.
+
+    It is for a stage of the chain that has made the values itself, with arrays that are read-only and fit together:
+    with ten samples to a chunk the checks would cost as much as what they check.
+    """
+    chunk = object.__new__(kind)
+    for name, value in zip(kind.__slots__, values, strict=True):
+        object.__setattr__(chunk, name, value)
+    return chunk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,13 +79,23 @@ class SampleChunk:
         if self.sensor_s is None and self.arrival_s is None:
             raise ValueError("samples need a time: sensor_s, arrival_s or both")
         _freeze(self, len(self.acc), (("acc", 3), ("gyr", 3), ("sensor_s", 1), ("arrival_s", 1)))
+        squares = 0.0  # their sum, one quick look, is a number only if all values are
+        for value in (self.acc, self.gyr, self.sensor_s, self.arrival_s):
+            if value is not None:
+                flat = value.ravel()
+                squares += float(flat.dot(flat))
+        if not math.isfinite(squares):
+            self._require_numbers()
+        if self.arrival_s is not None:
+            late = self.arrival_s.tolist()
+            if late != sorted(late):
+                raise ValueError("arrival_s runs backwards")
+
+    def _require_numbers(self) -> None:
         for name in ("acc", "gyr", "sensor_s", "arrival_s"):
             value = getattr(self, name)
-            if value is not None and not _finite(value):
+            if value is not None and not np.isfinite(value).all():
                 raise ValueError(f"{name} holds a value that is no number")
-        late = self.arrival_s
-        if late is not None and (late[1:] < late[:-1]).any():
-            raise ValueError("arrival_s runs backwards")
 
     def __len__(self) -> int:
         return len(self.acc)

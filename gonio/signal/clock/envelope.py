@@ -45,15 +45,21 @@ class LowerEnvelope:
 
     def add(self, x: float, d: float) -> None:
         """Take a point in, and let those older than the window go."""
-        self._points.append((x, d))
-        if self._points[0][0] >= x - self._window_s:
-            self._extend((x, d))
-            return
-        while self._points[0][0] < x - self._window_s:
-            self._points.popleft()
-        self._hull = []  # its first point is always the oldest, which has gone
+        while self._points and self._points[0][0] < x - self._window_s:
+            self._forget()
+        point = (x, d)
+        self._points.append(point)
+        self._extend(point)
+
+    def _forget(self) -> None:
+        """Let the oldest point go, which is the hull's first: behind its second nothing changes."""
+        self._points.popleft()
+        rest, self._hull = self._hull[1:], []
         for point in self._points:
             self._extend(point)
+            if point is rest[0]:
+                self._hull += rest[1:]
+                break
 
     def _extend(self, point: tuple[float, float]) -> None:
         hull = self._hull

@@ -14,11 +14,12 @@ A moment is given as soon as both streams have reached it, so the streams' order
 stream is ahead its samples wait, MAX_AHEAD of them at most; beyond, the oldest are dropped and leave a gap.
 """
 
+import math
 from typing import Final
 
 import numpy as np
 
-from gonio.signal.chunks import AlignedChunk, TimedChunk
+from gonio.signal.chunks import AlignedChunk, TimedChunk, trusted
 from gonio.signal.clock.sensor import bridged_s
 from gonio.signal.consts import SEGMENTS, BoolArray, FloatArray, Segment
 
@@ -28,23 +29,30 @@ PAUSE_S: Final = 10.0
 MAX_AHEAD: Final = 500_000
 #: Moments worked on at once.
 _BLOCK: Final = 4096
-#: Columns of a stream: specific force, angular velocity, and 1 where a fault has spoilt the sample.
-_COLUMNS: Final = 7
+#: Columns of a stream: specific force, angular velocity, 1 where a fault has spoilt the sample, and its time.
+_COLUMNS: Final = 8
 _SPOILT: Final = 6
+_TIME: Final = 7
 _ROOM: Final = 256
+#: A time before all others, s: what a line from there takes of its beginning is nothing, to the last bit.
+_NEVER_S: Final = -1e300
+#: What a block without a gap is.
+_MEASURED: Final = np.ones(_BLOCK, dtype=np.bool_)
+_MEASURED.flags.writeable = False
 
 
 class _Stream:
     """Samples of one sensor that are still needed, in rows with room at the end.
 
-    The row before the first sample is one that was never taken: it stands at minus infinity, so that a moment at or
-    before the first sample lies in a gap without end, and takes nothing from it.
+    The row before the first sample is one that was never taken: it stands at _NEVER_S, so that a moment at or before
+    the first sample lies in a gap without end, and takes nothing from it.
     """
 
     def __init__(self) -> None:
-        self._t = np.full(_ROOM, -np.inf)
-        self._values = np.zeros((_ROOM, _COLUMNS))
+        self._t = np.empty(_ROOM)
+        self._values = _rows(_ROOM)
         self._first = self._end = 1
+        self._spoilt_to = 0  # no sample from here on is spoilt
         self.begin = np.nan
         self.newest = -np.inf
 
@@ -53,26 +61,35 @@ class _Stream:
         """How many samples are kept."""
         return self._end - self._first
 
+    @property
+    def spoilt(self) -> bool:
+        """Whether any sample that is kept, or the one before, may be spoilt."""
+        return self._spoilt_to >= self._first
+
     def add(self, chunk: TimedChunk, spoilt: BoolArray | None) -> None:
         """Append samples."""
         n = len(chunk)
-        if not chunk.t_s[0] > self.newest:
+        t_s = chunk.t_s
+        begin = t_s.item(0)
+        if not begin > self.newest:
             raise ValueError("t_s does not increase from chunk to chunk")
         if self._first == self._end:
-            self.begin = float(chunk.t_s[0])
-        self.newest = float(chunk.t_s[-1])
+            self.begin = begin
+        self.newest = t_s.item(-1)
         if self._end + n > len(self._t):
             self._make_room(n)
-        part = slice(self._end, self._end + n)
-        self._t[part] = chunk.t_s
-        rows = self._values[part]
-        rows[:, :3] = chunk.acc
-        rows[:, 3:_SPOILT] = chunk.gyr
-        rows[:, _SPOILT] = 0.0 if spoilt is None else spoilt
-        self._end += n
+        first, end = self._end, self._end + n
+        self._t[first:end] = t_s
+        self._values[first:end, :3] = chunk.acc
+        self._values[first:end, 3:_SPOILT] = chunk.gyr
+        self._values[first:end, _TIME] = t_s
+        if spoilt is not None:
+            self._values[first:end, _SPOILT] = spoilt
+            self._spoilt_to = end
+        self._end = end
         if self.waiting > MAX_AHEAD:
             self._first = self._end - MAX_AHEAD // 2
-            self._t[self._first - 1] = -np.inf
+            self._values[self._first - 1, _TIME] = _NEVER_S
             self.begin = float(self._t[self._first])
 
     def _make_room(self, n: int) -> None:
@@ -82,33 +99,39 @@ class _Stream:
         size = len(self._t)
         while length + n > size // 2:
             size *= 2
-        t, values = np.full(size, -np.inf), np.zeros((size, _COLUMNS))
+        t, values = np.empty(size), _rows(size)
         t[:length], values[:length] = self._t[kept], self._values[kept]
         self._t, self._values = t, values
+        self._spoilt_to -= kept.start
         self._first, self._end = 1, length
 
-    def around(self, moments: FloatArray, t: FloatArray, values: FloatArray) -> int:
+    def around(self, moments: FloatArray, earlier: FloatArray, later: FloatArray) -> int:
         """Find the samples before (later than all earlier ones) and at or after each moment (n,), s.
 
         Args:
             moments: none later than the newest sample.
-            t: (2, n) takes their times, s.
-            values: (2, n, 7) takes their values.
+            earlier: (n, 8) takes the rows of the samples before.
+            later: (n, 8) takes those of the samples at or after.
 
         Returns:
             How many samples lie before the last moment.
         """
         first, end = self._first, self._end
         place = self._t[first:end].searchsorted(moments)
-        self._t[first - 1 : end].take(place, out=t[0], mode="clip")
-        self._t[first:end].take(place, out=t[1], mode="clip")
-        self._values[first - 1 : end].take(place, axis=0, out=values[0], mode="clip")
-        self._values[first:end].take(place, axis=0, out=values[1], mode="clip")
-        return int(place[-1])
+        self._values[first - 1 : end].take(place, 0, earlier, "clip")
+        self._values[first:end].take(place, 0, later, "clip")
+        return place.item(-1)
 
     def forget(self, count: int) -> None:
         """Drop the oldest samples; the last of them stays as the one before the next."""
         self._first += count
+
+
+def _rows(n: int) -> FloatArray:
+    """Make rows that hold no sample yet."""
+    rows = np.zeros((n, _COLUMNS))
+    rows[0, _TIME] = _NEVER_S
+    return rows
 
 
 class Aligner:
@@ -126,6 +149,7 @@ class Aligner:
         self._bridged_s = bridged_s(rate_hz)
         self._streams: dict[Segment, _Stream] = {segment: _Stream() for segment in SEGMENTS}
         self._start_s: float | None = None
+        self._end_s = -math.inf  # what both streams have reached
         self._next = 0
         self._leapt = False
 
@@ -145,12 +169,14 @@ class Aligner:
         self._streams[segment].add(chunk, spoilt)
         thigh, shank = self._streams.values()
         end = min(thigh.newest, shank.newest)
-        if end == -np.inf:
+        if end == self._end_s:
             return []
+        self._end_s = end
         if self._start_s is None:
             self._start_s = max(thigh.begin, shank.begin)
         out: list[AlignedChunk] = []
-        while (count := self._reached(end)) > 0:
+        reached = self._reached(end)
+        while (count := reached - self._next) > 0:
             chunk_out = self._align(self._start_s, min(count, _BLOCK))
             if chunk_out is not None:
                 out.append(chunk_out)
@@ -164,50 +190,52 @@ class Aligner:
         return (self._start_s or 0.0) + k / self._rate_hz
 
     def _reached(self, end: float) -> int:
-        """Give how many moments more lie up to a time."""
+        """Give the number of the first moment after a time."""
         k = int((end - (self._start_s or 0.0)) * self._rate_hz)
         while self._moment(k) > end:
             k -= 1
         while self._moment(k + 1) <= end:
             k += 1
-        return k + 1 - self._next
+        return k + 1
 
     def _align(self, start_s: float, n: int) -> AlignedChunk | None:
         """Give the next n moments, up to a pause; where they begin in one, leap over it and give None."""
-        moments = np.arange(self._next, self._next + n) / self._rate_hz
+        moments = np.arange(float(self._next), float(self._next + n))
+        moments /= self._rate_hz
         moments += start_s
-        t, values = np.empty((2, 2, n)), np.empty((2, 2, n, _COLUMNS))
-        streams = list(self._streams.values())
-        passed = [stream.around(moments, t[k], values[k]) for k, stream in enumerate(streams)]
-        before, after = t[:, 0], t[:, 1]
-        width = after - before
-        weight = (after - moments) / width  # of the sample before; 0 where the moment is that of a sample
-        measured = np.ones(n, dtype=np.bool_)
-        if width.max() > self._bridged_s:
-            width[after == moments] = 0.0
-            paused: BoolArray = np.logical_or(*(width > PAUSE_S))
+        thigh, shank = self._streams.values()
+        earlier, later = np.empty((2, 2, n, _COLUMNS))
+        thigh_passed = thigh.around(moments, earlier[0], later[0])
+        shank_passed = shank.around(moments, earlier[1], later[1])
+        after = later[:, :, _TIME]
+        earlier -= later
+        width = earlier[:, :, _TIME]  # of the step between the two samples, below 0
+        measured = _MEASURED[:n]
+        if -width.item(width.argmin()) > self._bridged_s:
+            width_s = np.where(after == moments, 0.0, -width)
+            paused: BoolArray = np.logical_or(*(width_s > PAUSE_S))
             if paused[0]:
-                self._leap(float(after[:, 0][width[:, 0] > PAUSE_S].max()))
+                self._leap(float(after[:, 0][width_s[:, 0] > PAUSE_S].max()))
                 return None
             if paused.any():
                 return self._align(start_s, int(paused.argmax()))
-            measured = np.logical_and(*(width <= self._bridged_s))
-        values[:, 0] -= values[:, 1]
-        values[:, 0] *= weight[:, :, np.newaxis]
-        rows = values[:, 1]
-        rows += values[:, 0]
-        spoilt = rows[:, :, _SPOILT]
-        if spoilt.any():
-            measured = measured & (np.add(*spoilt) == 0.0)
+            measured = np.logical_and(*(width_s <= self._bridged_s))
+        weight = after - moments  # of the sample before, below 0; 0 where the moment is that of the other
+        weight /= width
+        earlier *= weight[:, :, np.newaxis]
+        later -= earlier
+        if thigh.spoilt or shank.spoilt:
+            measured = measured & (np.add(*later[:, :, _SPOILT]) == 0.0)
         if self._leapt:
+            measured = measured.copy()
             measured[0] = self._leapt = False
         self._next += n
-        for stream, count in zip(streams, passed, strict=True):
-            stream.forget(count)
-        for array in (moments, values, measured):
+        thigh.forget(thigh_passed)
+        shank.forget(shank_passed)
+        for array in (moments, later, measured):
             array.flags.writeable = False
-        thigh, shank = values[0, 1], values[1, 1]
-        return AlignedChunk(moments, thigh[:, :3], thigh[:, 3:6], shank[:, :3], shank[:, 3:6], measured)
+        one, two = later[0], later[1]
+        return trusted(AlignedChunk, moments, one[:, :3], one[:, 3:6], two[:, :3], two[:, 3:6], measured)
 
     def _leap(self, to_s: float) -> None:
         """Go on with the first moment of the grid that is not before a time."""

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from gonio.signal.chunks import SampleChunk, StreamDefects, TimedChunk
+from gonio.signal.chunks import SampleChunk, StreamDefects, TimedChunk, trusted
 from gonio.signal.clock.envelope import ClockMap
 from gonio.signal.clock.pace import Pacer
 from gonio.signal.consts import FloatArray, Segment
@@ -39,6 +39,8 @@ MAX_DRIFT: Final = 0.02
 #: How far the typical step may be from the nominal one, as a factor, before four fifths of the steps must agree on it
 #: within this share: a sensor may run at half or twice the rate it is named by.
 _PLAUSIBLE, _AGREE_SHARE = 1.5, 0.2
+#: Steps of time that are surely shorter than this, in typical ones, have no lost sample in them.
+_WHOLE: Final = 1.49
 #: Distinct times remembered to tell a repeated sample from a restart: the largest notification known, twice.
 _REMEMBERED: Final = 64
 
@@ -84,6 +86,10 @@ class StepCounter:
         steps_s = [b - a for a, b in pairwise(x)]
         if len(steps_s) >= self._block // 2:
             self._learn(sorted(steps_s))
+        if steps_s and max(steps_s) < _WHOLE * self._step_s:  # nothing is lost, and all are steps of one
+            self._steps += len(steps_s)
+            self._steps_s = sum(steps_s, self._steps_s)
+            return
         longest_s = bridged_s(1 / self._step_s)
         for step_s in steps_s:
             steps = max(1, round(step_s / self._step_s))
@@ -264,11 +270,19 @@ class SensorClock:
             return []
         last, longest = self._last_s, self._bridged_s
         for time_s in times:
-            if time_s - last > longest and last > -math.inf:
-                self._gaps += 1
-                self._longest_s = max(self._longest_s, time_s - last)
+            if not 0.0 < time_s - last <= longest:
+                self._pause(last, time_s)
             last = time_s
         self._last_s = last
         t = np.array(times)
-        t.flags.writeable = False
-        return [TimedChunk(t, acc, gyr)]
+        for array in (t, acc, gyr):
+            array.flags.writeable = False
+        return [trusted(TimedChunk, t, acc, gyr)]
+
+    def _pause(self, last_s: float, time_s: float) -> None:
+        """Note a step of the times given that is none from sample to sample: a gap, or the first."""
+        if not time_s > last_s:
+            raise ValueError("the times on the kit's clock do not increase")
+        if last_s > -math.inf:
+            self._gaps += 1
+            self._longest_s = max(self._longest_s, time_s - last_s)
