@@ -26,6 +26,7 @@ from gonio.signal.knee.agree import (
 )
 from gonio.signal.knee.axis import Axes, fit_axes
 from gonio.signal.knee.blocks import BlockSums, block_sums
+from gonio.signal.knee.claims import Claims
 from gonio.signal.knee.linkage import Linkage
 from gonio.signal.knee.placement import Placement
 from gonio.signal.knee.pose import Poses
@@ -115,6 +116,7 @@ class Calibration:
         self._fits = self._fits_seen = 0
         self._before: KneeFrame | None = None
         self._grounded = 0
+        self._claims = Claims()
 
     @property
     def shown(self) -> bool:
@@ -132,6 +134,16 @@ class Calibration:
     def pose(self, start_s: float, end_s: float, flexion: float) -> None:
         """Take note that from one moment to another (kit's clock, s) the knee is held at a known flexion, rad."""
         self._poses.tell(start_s, end_s, flexion)
+
+    def undeclare(self) -> None:
+        """Take the declared exercise back: what it lent to sense, sign and zero is not known any more."""
+        self._rule, self._placement = None, Placement(None)
+        if self._kept is not None:
+            return  # it rests on what was known before
+        self._past = self.zeroed or self._past
+        self.zeroed = self._axes = self._tried = self._before = None
+        self.known, self._lasted, self._claims = False, 0, Claims()
+        self._fits_seen, self._next_fit = self._fits, self._seen_blocks + 1
 
     def close(self, block: Block) -> KneeFrame | None:
         """Learn from a full block; give the frame to go on with, None where nothing new was found."""
@@ -276,6 +288,9 @@ class Calibration:
         if zeroed is None:
             return None
         zeroed = self._poses.correct(zeroed, flexions(self.postures, zeroed.frame))
+        if zeroed.source != "pose" and self._kept is None and self._claims.contest(zeroed):
+            self.known, self._fits_seen = False, self._fits
+            return None
         if zeroed.sense < KNOWN_SENSE:
             return None
         self.zeroed = zeroed

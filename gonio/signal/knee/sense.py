@@ -50,8 +50,10 @@ _LONG_BINS: Final = 12
 #: A thigh that rests no further from upright than that may be taken for a standing one, degrees.
 _MISTAKEN_DEG: Final = 58.0
 _MIN_RESTS, _TWO_ENDS = 4, math.radians(18.0)
-_BEYOND_REST_UNIT, _BEYOND_REST_MOST = math.radians(5.0), 3.0
+_BEYOND_REST_UNIT, _BEYOND_REST_MOST = math.radians(3.0), 3.0
 _BEYOND_BOTH: Final = math.radians(8.0)
+#: By how much a leg may straighten beyond a soft stand: people stood at 5 to 15 degrees (optical truth).
+_SOFT_REST: Final = math.radians(12.0)
 
 _LAG_BINS, _RECENT_BINS = 3, 150
 _MIN_TURN: Final = 0.3  # change of a cosine over a repetition from which on gravity is asked
@@ -155,7 +157,8 @@ def _may_be_mistaken(rule: ExerciseRule | None) -> bool:
 def _beyond_rests(seen: Seen) -> float:
     """Ask at which of two ends the leg moves on beyond where it rests: none does beyond straight.
 
-    A foot is lifted higher than the step that it is put on.
+    A foot is lifted higher than the step that it is put on. People also stand on a soft knee and straighten it as they
+    move: so little further tells nothing.
     """
     rests = np.sort(seen.bend[seen.still])
     if len(rests) < _MIN_RESTS:
@@ -167,7 +170,7 @@ def _beyond_rests(seen: Seen) -> float:
     above, below = float(seen.bend.max()) - high, low - float(seen.bend.min())
     if min(above, below) > _BEYOND_BOTH:  # neither is straight
         return 0.0
-    odds = (above - below) / _BEYOND_REST_UNIT
+    odds = (max(0.0, above - _SOFT_REST) - max(0.0, below - _SOFT_REST)) / _BEYOND_REST_UNIT
     return max(-_BEYOND_REST_MOST, min(_BEYOND_REST_MOST, odds))
 
 
