@@ -24,6 +24,7 @@ import numpy as np
 from gonio.signal.consts import FloatArray
 from gonio.signal.knee.axis import Axes, fit_axes, hold_axes
 from gonio.signal.knee.blocks import BlockSums
+from gonio.signal.knee.percentiles import percentiles
 from gonio.signal.knee.sign import sign_vote
 from gonio.signal.knee.stored import StoredCalibration
 from gonio.signal.knee.tracker import KneeFrame, inclination, plane, wrap
@@ -103,7 +104,7 @@ def judge(
     if float(np.median(apart)) > _APART or sign <= _SIGN_AGAINST:
         return "contradicts", None
     fits = held.hinge >= max(_MIN_HINGE, best.hinge - _HINGE_LESS) if turns else held.rotation < _TURNS
-    if not fits or sign < _SIGN or float(np.percentile(apart, 95.0)) > _NEAR:
+    if not fits or sign < _SIGN or percentiles(apart, 95.0)[0] > _NEAR:
         return "open", None
     return "agrees", held
 
@@ -121,7 +122,7 @@ def plausible(postures: Postures, frame: KneeFrame, slack: float = 0.0) -> bool:
     bends = flexions(postures, frame)
     if len(bends) == 0:
         return True
-    low, high = (float(v) for v in np.percentile(bends, (2.0, 98.0)))
+    low, high = percentiles(bends, 2.0, 98.0)
     return low > _STRAIGHTEST - slack and high < _DEEPEST + slack
 
 
@@ -148,7 +149,7 @@ def with_kept_zero(
     if own is None or float(own.frame.thigh @ frame.thigh) < 0:
         own = postures.zero(axes, rule, held)  # the sense goes with what was known
         if own is not None and own.source == kept.source:  # and its zero did too: look for the straightest of today
-            low = float(np.percentile(flexions(postures, frame), 2.0))
+            (low,) = percentiles(flexions(postures, frame), 2.0)
             straightest = replace(frame, straight=frame.straight + low - RANGE_FLEXION)
             own = replace(own, frame=straightest, source="range")
     if own is None:
@@ -190,7 +191,7 @@ def _stood(kept: Candidate, frame: KneeFrame, postures: Postures) -> float:
     if len(poses) < _STANDING_BINS:
         return math.nan
     stood = float(np.median(poses[poses < poses.min() + _SOFT_STANDING]))
-    reached = float(np.percentile(flexions(postures, frame), 0.5))
+    (reached,) = percentiles(flexions(postures, frame), 0.5)
     return min(stood, reached) if reached > stood - 2.0 * _SOFT_STANDING else math.nan
 
 

@@ -87,10 +87,9 @@ def _slopes(x: FloatArray, rate_hz: float) -> FloatArray:
 
 def _levers(gyr: FloatArray, rates: FloatArray, out: FloatArray) -> None:
     """Write the (..., 3, 3) matrices that turn a lever arm into the acceleration of its far end against the sensor."""
-    square = gyr * gyr
-    x, y, z = np.moveaxis(gyr, -1, 0)
-    dx, dy, dz = np.moveaxis(rates, -1, 0)
-    xx, yy, zz = np.moveaxis(square, -1, 0)
+    x, y, z = (gyr[..., k] for k in range(3))
+    dx, dy, dz = (rates[..., k] for k in range(3))
+    xx, yy, zz = x * x, y * y, z * z
     xy, xz, yz = x * y, x * z, y * z
     out[..., 0, 0], out[..., 1, 1], out[..., 2, 2] = -(yy + zz), -(xx + zz), -(xx + yy)
     out[..., 0, 1], out[..., 1, 0] = xy - dz, xy + dz

@@ -15,7 +15,7 @@ from gonio.signal.knee.blocks import FAINT, BlockSums
 from gonio.signal.knee.forms import ARMS, COLUMNS, FORCE, PLANE, ROTATION, SEEN, TRACES, TURN, WHOLE, turned, waves
 
 #: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
-_ARM_RIDGE: Final = 0.02
+_ARM_RIDGE: Final = 0.02 * np.eye(6)
 #: Mean squared acceleration per metre, over both arms and all directions, (1/s²)²: blocks with less count less for the
 #: arms.
 _BRISK: Final = 3.0
@@ -48,6 +48,8 @@ class Stack:
         floor: (w, 1) rotation beside the axes that is as good as none, (rad/s)².
         felt: (w,) as ``BlockSums.felt``.
         levers: (w, 2) as ``BlockSums.levers``.
+        bonds: (w, w) how stiffly each heading is bound to its neighbours', 1/rad²: the matrix of their pull.
+        ones: (w, w) the unit matrix.
     """
 
     def __init__(self, blocks: Sequence[BlockSums]) -> None:
@@ -58,8 +60,8 @@ class Stack:
         scalars = np.array([(b.own, b.felt, *b.levers, b.at_s) for b in blocks])
         self.floor = 0.05 * (scalars[:, :1] + FAINT)
         self.felt, self.levers = scalars[:, 1], scalars[:, 2:4]
-        # how stiffly each heading is bound to its neighbours', 1/rad²
         stiffness = 1.0 / (_DRIFT * _DRIFT * np.maximum(np.diff(scalars[:, 4]), 1.0))
+        self.ones = np.eye(w)
         self.bonds = np.zeros((w, w))
         k = np.arange(w - 1)
         self.bonds[k, k + 1] = self.bonds[k + 1, k] = -stiffness
@@ -157,7 +159,7 @@ def _headings(s: Stack, axes: FloatArray, square: FloatArray, line: FloatArray |
     best = first + near + (_FINE[k] + shift * _STEP).reshape(s.size, h)
     if s.size == 1:
         return np.asarray(best)
-    return _steadied(best, (np.maximum(bow, 0.0) * (_EVIDENCE / (_STEP * _STEP))).reshape(s.size, h) + 1e-6, s.bonds)
+    return _steadied(s, best, (np.maximum(bow, 0.0) * (_EVIDENCE / (_STEP * _STEP))).reshape(s.size, h) + 1e-6)
 
 
 def _costs(at: FloatArray, rows: FloatArray) -> FloatArray:
@@ -166,11 +168,11 @@ def _costs(at: FloatArray, rows: FloatArray) -> FloatArray:
     return np.asarray(np.log(beside * force) - _PLANE_SHARE * np.minimum(1.0, whole) * plane)
 
 
-def _steadied(delta: FloatArray, weight: FloatArray, bonds: FloatArray) -> FloatArray:
+def _steadied(s: Stack, delta: FloatArray, weight: FloatArray) -> FloatArray:
     """Give headings (w, h) that follow each block's own as far as it knows it, and else its neighbours'."""
     own = delta.copy()
     own[1:] -= 2.0 * np.pi * np.cumsum(np.rint(np.diff(delta, axis=0) / (2.0 * np.pi)), axis=0)
-    pull = bonds + weight.T[:, :, None] * np.eye(len(delta))
+    pull = s.bonds + weight.T[:, :, None] * s.ones
     return np.asarray(np.linalg.solve(pull, (weight * own).T[:, :, None])[:, :, 0].T)
 
 
@@ -208,7 +210,7 @@ def _joint_acceleration(s: Stack, at: FloatArray) -> tuple[FloatArray, FloatArra
     weight = brisk / ((brisk + _BRISK) * (at[:, :, SEEN] + 1e-3))
     forces = at[:, :, FORCE]
     pooled = (weight.T[:, None] @ forces.transpose(1, 0, 2)).reshape(-1, 7, 7)
-    arms = np.linalg.solve(pooled[:, :6, :6] + _ARM_RIDGE * s.size * np.eye(6), pooled[:, :6, 6:])[:, :, 0]
+    arms = np.linalg.solve(pooled[:, :6, :6] + s.size * _ARM_RIDGE, pooled[:, :6, 6:])[:, :, 0]
     line = np.concatenate((-arms, np.ones((len(arms), 1))), axis=1)
     square = (line[:, :, None] * line[:, None, :]).reshape(-1, 49)
     return np.asarray(arms), np.asarray(square), np.asarray((forces * square).sum(axis=-1))

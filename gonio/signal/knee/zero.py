@@ -16,6 +16,7 @@ import numpy as np
 
 from gonio.signal.consts import BoolArray, FloatArray
 from gonio.signal.knee.axis import Axes
+from gonio.signal.knee.percentiles import percentiles
 from gonio.signal.knee.sense import Seen, along, arm_seen, sense
 from gonio.signal.knee.tracker import KneeFrame, inclination, wrap
 from gonio.signal.reps.exercises import ExerciseRule
@@ -81,7 +82,8 @@ class Postures:
         self._per_bin = max(1, round(_BIN_S * rate_hz))
         self._up = np.empty((_MAX_BINS, 6))
         self._still = np.empty(_MAX_BINS, dtype=np.bool_)
-        self._size = 0
+        self._size = self._taken = 0
+        self._latest: tuple[Axes, int, tuple[FloatArray, FloatArray, BoolArray, FloatArray]] | None = None
         self._every, self._skipped = 1, 0
         self._quiet = 0
         self._rest: tuple[FloatArray, FloatArray, BoolArray] | None = None
@@ -124,6 +126,7 @@ class Postures:
         self._up[self._size] = up
         self._still[self._size] = self._quiet >= _STILL_BINS
         self._size += 1
+        self._taken += 1
         self._skipped = 0
 
     def __len__(self) -> int:
@@ -133,19 +136,23 @@ class Postures:
         """Give "up" in both frames (n, 3) and stillness (n,) of all postures, in their order."""
         return self._up[: self._size, :3], self._up[: self._size, 3:], self._still[: self._size]
 
-    def _level(self, axes: Axes) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """Give "up" in both frames (n, 3) and stillness (n,) of the postures in which the axis is not steep."""
-        up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
-        level = (np.abs(up1 @ axes.thigh) < _STEEP) & (np.abs(up2 @ axes.shank) < _STEEP)
-        return up1[level], up2[level], self._still[: self._size][level]
+    def _level(self, axes: Axes) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
+        """Give "up" in both frames (n, 3), stillness (n,) and bend (n,) of the postures with the axis not steep."""
+        if self._latest is None or self._latest[0] is not axes or self._latest[1] != self._taken:
+            up1, up2, still = self.seen()
+            level = (np.abs(up1 @ axes.thigh) < _STEEP) & (np.abs(up2 @ axes.shank) < _STEEP)
+            up1, up2 = up1[level], up2[level]
+            bend = _bends(up1, up2, axes) if len(up1) else np.empty(0)
+            self._latest = axes, self._taken, (up1, up2, still[level], bend)
+        return self._latest[2]
 
     def span(self, axes: Axes) -> float:
         """Give how far the knee would have bent with an axis, rad; 0 when nothing was seen."""
-        up1, up2, _ = self._level(axes)
+        up1, _, _, bend = self._level(axes)
         if len(up1) == 0:
             return 0.0
-        low, high = np.percentile(_bends(up1, up2, axes), (1.0, 99.0))
-        return float(high - low)
+        low, high = percentiles(bend, 1.0, 99.0)
+        return high - low
 
     def change(self, one: KneeFrame, other: KneeFrame) -> float:
         """Give by how much two frames differ over the postures seen, rad: the flexion's 95th percentile."""
@@ -153,7 +160,7 @@ class Postures:
         flexion = [inclination(up2, f.shank) - inclination(up1, f.thigh) - f.straight for f in (one, other)]
         steep = [(np.abs(up1 @ f.thigh) > _STEEP) | (np.abs(up2 @ f.shank) > _STEEP) for f in (one, other)]
         apart = np.abs(wrap(flexion[0] - flexion[1]))[~(steep[0] & steep[1])]
-        return float(np.percentile(apart, 95.0)) if len(apart) else math.inf
+        return percentiles(apart, 95.0)[0] if len(apart) else math.inf
 
     def zero(self, axes: Axes, rule: ExerciseRule | None, held: Zeroed | None) -> Zeroed | None:
         """Find sense and zero for an axis; None when nothing was seen.
@@ -163,10 +170,9 @@ class Postures:
             rule: the declared exercise.
             held: what is in use; its sense and its zero are kept until much speaks against them.
         """
-        up1, up2, still = self._level(axes)
+        up1, up2, still, bend = self._level(axes)
         if len(up1) == 0:
             return None
-        bend = _bends(up1, up2, axes)
         upright = _upright(up1, up2, axes)
         standing = still & upright
         odds = sense(Seen(bend, up1, up2, still, standing), axes, rule)
@@ -180,13 +186,13 @@ class Postures:
             held = None
         thigh, shank = flip * axes.thigh, flip * axes.shank
         flexion = flip * bend
-        low, high = (float(v) for v in np.percentile(flexion, (2.0, 98.0)))
+        low, high = percentiles(flexion, 2.0, 98.0)
         stands = int(np.count_nonzero(standing))
         stood = stands >= _MIN_STANDING_BINS
         if stood:
             poses = flexion[standing]
             quiet = float(np.median(poses[poses < poses.min() + _SOFT_STANDING]))
-            least = float(np.percentile(flexion[upright], 1.0))
+            (least,) = percentiles(flexion[upright], 1.0)
             straight = min(quiet - STANDING_FLEXION, least - STRAIGHTEST_FLEXION)
         else:
             straight = low - RANGE_FLEXION
@@ -210,7 +216,7 @@ class Postures:
 def _carried(held: KneeFrame, thigh: FloatArray, shank: FloatArray, up1: FloatArray, up2: FloatArray) -> float:
     """Give the zero for other axes that leaves the straightest quarter of the postures with the flexion it had."""
     before = wrap(inclination(up2, held.shank) - inclination(up1, held.thigh) - held.straight)
-    straightest = before <= np.percentile(before, 25.0)
+    straightest = before <= percentiles(before, 25.0)[0]
     now = inclination(up2[straightest], shank) - inclination(up1[straightest], thigh)
     moved = now - before[straightest]
     return math.atan2(float(np.mean(np.sin(moved))), float(np.mean(np.cos(moved))))
