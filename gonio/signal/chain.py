@@ -53,7 +53,7 @@ class _Filling:
     measured: list[bool] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Kept:
     """One block as the replay needs it."""
 
@@ -73,17 +73,18 @@ class _Shake:
     def __init__(self, rate_hz: float) -> None:
         self._fast = 1.0 - math.exp(-1.0 / (_SHAKE_S * rate_hz))
         self._slow = 1.0 - math.exp(-1.0 / (_SHAKE_MEAN_S * rate_hz))
-        self._low: tuple[float, float] | None = None
+        self._low = (math.nan, math.nan)  # before the first sample
         self._mean = (0.0, 0.0)
 
     def run(self, one: list[Vector], two: list[Vector]) -> list[float]:
         """Take consecutive samples of both sensors' specific force, m/s²; give the shaking at each."""
-        sqrt, out = math.sqrt, []
-        if self._low is None:
-            self._low = (sqrt(_square(one[0])), sqrt(_square(two[0])))
-        (low1, low2), (mean1, mean2), fast, slow = self._low, self._mean, self._fast, self._slow
+        low1, low2 = self._low
+        mean1, mean2 = self._mean
+        sqrt, fast, slow, out = math.sqrt, self._fast, self._slow, []
         for (x, y, z), (u, v, w) in zip(one, two, strict=True):
             a, b = sqrt(x * x + y * y + z * z), sqrt(u * u + v * v + w * w)
+            if math.isnan(low1):
+                low1, low2 = a, b
             low1 += fast * (a - low1)
             low2 += fast * (b - low2)
             a -= low1
@@ -188,7 +189,10 @@ class KneeChain:
         one, two = attitudes(self._filters, acc, (chunk.thigh_gyr[part], chunk.shank_gyr[part]))
         shake = self._shake.run(acc[0].tolist(), acc[1].tolist())
         gyr1, gyr2 = one.gyr.tolist(), two.gyr.tolist()
-        speed = [math.sqrt(max(_square(g), _square(h))) for g, h in zip(gyr1, gyr2, strict=True)]
+        speed = [
+            math.sqrt(max(x * x + y * y + z * z, u * u + v * v + w * w))
+            for (x, y, z), (u, v, w) in zip(gyr1, gyr2, strict=True)
+        ]
         measured = chunk.measured[part].tolist()
         kept = _Kept(t.tolist(), one.up.tolist(), two.up.tolist(), gyr1, gyr2, shake, speed, measured)
         block = self._block
@@ -314,11 +318,6 @@ class KneeChain:
             calibration=self._calibration.stored(),
             resumed=self._calibration.resumed,
         )
-
-
-def _square(v: Vector) -> float:
-    x, y, z = v
-    return x * x + y * y + z * z
 
 
 def _both(one: list[bool], other: list[bool]) -> list[bool]:

@@ -137,14 +137,11 @@ class RepCounter:
         self._back: int | None = None  # where it was first back
 
     def _learn(self) -> None:
-        usual = self._usual()
+        roms = self._roms or self._template
+        self._usual = usual = sorted(roms)[len(roms) // 2] if roms else None
         least = self._least if self.rule.name or len(self._roms) < _KNOWN else _UNNAMED_SHARE * self._least
         self._rise = least if usual is None else max(least, _RISE_SHARE * usual)
         self._near = _REST_SHARE * self._rise
-
-    def _usual(self) -> float | None:
-        roms = self._roms or self._template
-        return sorted(roms)[len(roms) // 2] if roms else None
 
     @property
     def waiting_since_s(self) -> float:
@@ -200,29 +197,46 @@ class RepCounter:
     def _run(self, begin: int, end: int, first: int) -> list[tuple[int, Found]]:
         """Go through samples of the history; give repetitions with their index from ``first`` on."""
         found: list[tuple[int, Found]] = []
-        xs, times, speeds = self._x, self._past.t, self._past.speed
-        for i in range(begin, end):
-            x = xs[i]
+        xs, times, waiting = self._x, self._past.t, self._waiting
+        i = begin
+        while i < end:
+            stopped = False
             if self._out:
-                self._away(i, x)
+                self._away(i, xs[i])
+                i += 1
+            elif (after := self._rest(i, end)) > i:
+                i, stopped = after, self._calm >= self._stop
             else:
-                away = x - self._base
-                if away < self._near:  # false for NaN
-                    self._base = x if away < 0.0 else self._base + away * self._follow
-                    self._start = i
-                    speed = speeds[i]
-                    if speed < _QUIET_RAD_S:
-                        self._quiet += 1
-                        self._calm = self._calm + 1 if speed < _STILL_RAD_S else 0
-                        if self._waiting and self._calm >= self._stop:
-                            found += ((i - first, one) for one in self._judge(times[i], stopped=True))
-                    else:
-                        self._calm = 0
-                else:
-                    self._leave(i, x)
-            if self._waiting and times[i] >= self._waiting[0].due_s:
-                found += ((i - first, one) for one in self._judge(times[i]))
+                self._leave(i, xs[i])
+                i += 1
+            if waiting and (stopped or times[i - 1] >= waiting[0].due_s):
+                found += ((i - 1 - first, one) for one in self._judge(times[i - 1], stopped=stopped))
         return found
+
+    def _rest(self, begin: int, end: int) -> int:
+        """Go through samples at rest; give the index after the last, or after the one at which a candidate is due."""
+        speeds, times = self._past.speed, self._past.t
+        base, near, follow = self._base, self._near, self._follow
+        quiet, calm = self._quiet, self._calm
+        stop, due_s = (self._stop, self._waiting[0].due_s) if self._waiting else (math.inf, math.inf)
+        after = end
+        for i, x in enumerate(self._x[begin:end], begin):
+            away = x - base
+            if not away < near:  # true for NaN
+                after = i
+                break
+            base = x if away < 0.0 else base + away * follow
+            speed = speeds[i]
+            calm = calm + 1 if speed < _STILL_RAD_S else 0
+            if speed < _QUIET_RAD_S:
+                quiet += 1
+            if calm >= stop or times[i] >= due_s:
+                after = i + 1
+                break
+        if after > begin:
+            self._start = after - 1
+            self._base, self._quiet, self._calm = base, quiet, calm
+        return after
 
     def finish(self) -> list[Found]:
         """End the stream: judge what is still waiting by what is known."""
@@ -270,7 +284,7 @@ class RepCounter:
             self._valley, self._lowest = x, i
         else:
             drop = self._peak - self._valley
-            if drop >= self._half() and x - self._valley >= 0.5 * drop:
+            if x - self._valley >= 0.5 * drop and drop >= self._half():
                 self._again(i, x)
             else:
                 self._patience(i, x)
@@ -286,7 +300,7 @@ class RepCounter:
     def _half(self) -> float:
         """Give the drop, rad, after which a new rise is a new repetition, though the first rest was not reached."""
         if self._roms:
-            return max(self._rise, _HALF_SHARE * (self._usual() or 0.0))
+            return max(self._rise, _HALF_SHARE * (self._usual or 0.0))
         return max(self._least, _UNKNOWN_SHARE * (self._peak - self._base))
 
     def _again(self, i: int, x: float) -> None:
@@ -380,7 +394,7 @@ class RepCounter:
             left, back = one.span
             if back - left < TWO_STRIDES_S and any(self._walking(s, now_s) for s in (left, 0.5 * (left + back))):
                 continue
-            usual = self._usual() if self._roms else None
+            usual = self._usual if self._roms else None
             self._given_s = back
             self._roms = [*self._roms[1 - _MEMORY :], one.rom]
             self._learn()

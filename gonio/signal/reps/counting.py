@@ -151,7 +151,7 @@ class Counting:
         self.tilt = []
         if self._lift is not None and self._tilt is not None and not replay:
             self.tilt, anew = self._tilt.feed(moments.t, moments.up1, moments.up2, moments.speed)
-            events += ((k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, self.tilt, anew))
+            events = [(k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, self.tilt, anew)]
         if self._knee and self._is_known(moments):
             for order, rival in enumerate(self._knee, start=1):
                 events += ((k, order, rival, one) for k, one in rival.counter.feed(moments, moments.flexion))
