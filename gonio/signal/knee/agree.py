@@ -188,10 +188,11 @@ def _stood(kept: Candidate, frame: KneeFrame, postures: Postures) -> float:
     thigh, shank = _standing(kept.frame)
     bends = wrap(inclination(up2, frame.shank) - inclination(up1, frame.thigh) - frame.straight)
     poses = bends[still & (up1 @ thigh > _STANDING) & (up2 @ shank > _STANDING)]
-    if len(poses) < _STANDING_BINS:
+    everywhere = flexions(postures, frame)
+    if len(poses) < _STANDING_BINS or not len(everywhere):
         return math.nan
     stood = float(np.median(poses[poses < poses.min() + _SOFT_STANDING]))
-    (reached,) = percentiles(flexions(postures, frame), 0.5)
+    (reached,) = percentiles(everywhere, 0.5)
     return min(stood, reached) if reached > stood - 2.0 * _SOFT_STANDING else math.nan
 
 

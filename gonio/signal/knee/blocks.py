@@ -143,9 +143,14 @@ def block_sums(
     acc: tuple[FloatArray, FloatArray],
     gyr: tuple[FloatArray, FloatArray],
     rate_hz: float,
-    at_s: float = 0.0,
-) -> BlockSums:
-    """Reduce a block of samples; each argument is (thigh, shank), arrays as in ``orient.Attitude`` and chunks."""
+    at_s: float,
+    *,
+    least: float,
+) -> BlockSums | None:
+    """Reduce a block of samples; None for one whose energy is no more than ``least``.
+
+    The first three arguments are (thigh, shank), arrays as in ``orient.Attitude`` and chunks.
+    """
     width = max(1, round(_SMOOTH_S * rate_hz))
     step = max(1, int(rate_hz / _SUM_RATE_HZ))
     centre = slice((width - 1) // 2, len(acc[0]) - width // 2)
@@ -154,6 +159,8 @@ def block_sums(
     n = len(thinned)
     turning = np.stack((thinned[:, 0:3], thinned[:, 3:6]))
     energy = float(np.max(np.einsum("sni,sni->s", turning, turning))) / n
+    if energy <= least:
+        return None
     rot = rotation_matrices(np.concatenate([q[centre][::step] for q in quats])).reshape(2, n, 3, 3)
     rates = _slopes(smooth[:, :6], rate_hz)[::step]
     felt = np.empty((2, n, 3, 5))  # per metre of lever arm, and force and turning: in the sensors' frames

@@ -173,8 +173,8 @@ class Calibration:
 
     def _move(self, block: Block) -> None:
         """Take a block in for what its motion tells, if there is any."""
-        sums = block_sums(block.quat, block.acc, block.gyr, self._rate, float(block.t_s[0]))
-        if sums.energy <= _ACTIVE:
+        sums = block_sums(block.quat, block.acc, block.gyr, self._rate, float(block.t_s[0]), least=_ACTIVE)
+        if sums is None:
             return
         self._lasted += self.known
         self._placement.take(block.gyr)
