@@ -25,6 +25,7 @@ from gonio.signal.reps.counting import Counting
 from gonio.signal.reps.exercises import RULES
 from gonio.signal.reps.goal import Goal
 from gonio.signal.reps.moments import Moments, Vector
+from gonio.signal.reps.recognise import Verdict
 from gonio.signal.reps.sets import sets_of
 
 Output: TypeAlias = KneeAngleChunk | RepEvent
@@ -140,6 +141,8 @@ class KneeChain:
         self._goal = goal
         self._curve = Curve()
         self._tilts = Curve()
+        self._judged = 0  # repetitions judged
+        self._doubted: Verdict | None = None  # what first said that they are another exercise's
         self._calibrated_at: float | None = None
         self._samples = 0
         self._ok = 0
@@ -250,6 +253,7 @@ class KneeChain:
             self._kept.append(_Kept(t.tolist(), *ups, *turns, block.shake, block.speed, block.measured))
             del self._kept[:-REPLAY_BLOCKS]
         self._calibration.postures.feed(up1, up2, np.array(block.speed), np.array(block.measured))
+        self._doubt_name()
         frame = self._calibration.close(Block(t, (quat1, quat2), (acc1, acc2), (gyr1, gyr2), all(block.measured)))
         if self._calibration.lost:  # as at the beginning: what comes now is kept until it is known again
             self._tracker = None
@@ -261,6 +265,22 @@ class KneeChain:
         moved = self._tracker.retune(frame, up1[-1].tolist(), up2[-1].tolist())
         self._counting.shift(moved)
         return []
+
+    def _doubt_name(self) -> None:
+        """Once the motion clearly is another exercise's, let the declared one say nothing of the angle any more."""
+        reps = len(self._counting.found)
+        if self._declared is None or self._doubted is not None or reps == self._judged:
+            return
+        self._judged = reps
+        verdict = self._verdict()
+        if verdict.other:
+            self._doubted = verdict
+            self._calibration.undeclare()
+
+    def _verdict(self) -> Verdict:
+        zeroed = self._calibration.zeroed if self._calibration.shown else None
+        frame = None if zeroed is None else zeroed.frame
+        return self._counting.verdict(frame, assumed=self._calibration.source == "range")
 
     def _begin(self, frame: KneeFrame, now: float) -> list[Output]:
         self._tracker = KneeTracker(frame, self._rate)
@@ -283,9 +303,7 @@ class KneeChain:
             most, least = max(r.peak_flexion for r in measured), min(r.min_flexion for r in measured)
         else:
             most, least = self._curve.extremes()
-        zeroed = self._calibration.zeroed if self._calibration.shown else None
-        frame = None if zeroed is None else zeroed.frame
-        verdict = counting.verdict(frame, assumed=self._calibration.source == "range")
+        verdict = self._doubted or self._verdict()
         recognised = self._declared is None
         begun = self._calibrated_at is not None
         flags = counting.flags() | self._calibration.flags(begun=begun)
