@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult, StreamDefects
+from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult, StreamDefects, trusted
 from gonio.signal.consts import FloatArray, Side
 from gonio.signal.curve import Curve
 from gonio.signal.knee.calibration import Block, Calibration
@@ -207,8 +207,8 @@ class KneeChain:
         flexion, thigh, ok, reps = self._track(kept)
         told = np.array(flexion), np.array(thigh), np.array(ok, dtype=np.bool_)
         for array in told:
-            array.flags.writeable = False  # spares the chunk a copy
-        out: list[Output] = [KneeAngleChunk(t, *told)]
+            array.flags.writeable = False
+        out: list[Output] = [trusted(KneeAngleChunk, t, *told)]
         out += reps
         n = len(ok)
         self._samples += n

@@ -201,13 +201,11 @@ class RepCounter:
         i = begin
         while i < end:
             stopped = False
-            if self._out:
-                self._away(i, xs[i])
-                i += 1
-            elif (after := self._rest(i, end)) > i:
-                i, stopped = after, self._calm >= self._stop
+            after = self._swing(i, end) if self._out else self._rest(i, end)
+            if after > i:
+                i, stopped = after, not self._out and self._calm >= self._stop
             else:
-                self._leave(i, xs[i])
+                (self._away if self._out else self._leave)(i, xs[i])
                 i += 1
             if waiting and (stopped or times[i - 1] >= waiting[0].due_s):
                 found += ((i - 1 - first, one) for one in self._judge(times[i - 1], stopped=stopped))
@@ -236,6 +234,40 @@ class RepCounter:
         if after > begin:
             self._start = after - 1
             self._base, self._quiet, self._calm = base, quiet, calm
+        return after
+
+    def _swing(self, begin: int, end: int) -> int:
+        """Go through samples of an excursion that only move its peak and its valley, as ``_rest`` does through a rest.
+
+        Where more may happen it stops, and ``_away`` decides.
+        """
+        if not math.isnan(self._done_at):
+            return begin
+        speeds, times = self._past.speed, self._past.t
+        base, left_s, longest, half = self._base, times[self._start], self._longest, self._half()
+        peak, valley, top, lowest, calm = self._peak, self._valley, self._top, self._lowest, self._calm
+        due_s = self._waiting[0].due_s if self._waiting else math.inf
+        after = end
+        for i, x in enumerate(self._x[begin:end], begin):
+            if times[i] - left_s > longest or not x > base + _DONE_SHARE * (peak - base):  # true for NaN
+                after = i
+                break
+            if x > peak:
+                peak = valley = x
+                top, calm = i, 0
+            else:
+                still = calm + 1 if speeds[i] < _STILL_RAD_S else 0
+                drop = peak - min(x, valley)
+                if drop >= half and (still > self._stop or x - valley >= 0.5 * drop):
+                    after = i
+                    break
+                if x < valley:
+                    valley, lowest = x, i
+                calm = still
+            if times[i] >= due_s:
+                after = i + 1
+                break
+        self._peak, self._valley, self._top, self._lowest, self._calm = peak, valley, top, lowest, calm
         return after
 
     def finish(self) -> list[Found]:
