@@ -111,10 +111,13 @@ def _up(quat: FloatArray) -> FloatArray:
 
 def rotation_matrices(quat: FloatArray) -> FloatArray:
     """Turn unit quaternions (n, 4), w x y z, into rotation matrices (n, 3, 3)."""
-    w, x, y, z = quat.T
-    rows = (
-        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
-        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
-        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
-    )
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
+    w, x, y, z = np.ascontiguousarray(quat.T)
+    xx, yy, zz = x * x, y * y, z * z
+    wx, wy, wz, xy, xz, yz = w * x, w * y, w * z, x * y, x * z, y * z
+    out = np.empty((9, len(quat)))
+    out[0], out[1], out[2] = yy + zz, xy - wz, xz + wy
+    out[3], out[4], out[5] = xy + wz, xx + zz, yz - wx
+    out[6], out[7], out[8] = xz - wy, yz + wx, xx + yy
+    out *= 2.0
+    np.subtract(1.0, out[::4], out=out[::4])
+    return np.ascontiguousarray(out.T).reshape(-1, 3, 3)

@@ -6,11 +6,14 @@ many sums (the columns) side by side, so that one product of matrices gives all 
 the three numbers gives them from another heading on.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gonio.signal.consts import FloatArray
+
+ComplexArray: TypeAlias = NDArray[np.complex128]
 
 ORDERS: Final = np.arange(3.0)
 
@@ -49,8 +52,6 @@ def waves(delta: FloatArray) -> FloatArray:
     return np.concatenate((np.cos(phase), -np.sin(phase)), axis=-1)
 
 
-def turned(rows: FloatArray, delta: FloatArray) -> FloatArray:
-    """Give rows (6, k, ...) as they are seen from headings (...) in rad on."""
-    phase = np.exp(1j * np.multiply.outer(ORDERS, delta))
-    z = (rows[:3] + 1j * rows[3:]) * phase[:, None]
-    return np.concatenate((z.real, z.imag))
+def turns(delta: FloatArray) -> ComplexArray:
+    """Give what z0, z1 and z2 are multiplied with to be seen from headings (...) in rad on: (3, ...)."""
+    return np.asarray(np.exp(1j * np.multiply.outer(ORDERS, delta)))

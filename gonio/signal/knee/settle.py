@@ -12,7 +12,20 @@ import numpy as np
 
 from gonio.signal.consts import FloatArray
 from gonio.signal.knee.blocks import FAINT, BlockSums
-from gonio.signal.knee.forms import ARMS, COLUMNS, FORCE, PLANE, ROTATION, SEEN, TRACES, TURN, WHOLE, turned, waves
+from gonio.signal.knee.forms import (
+    ARMS,
+    COLUMNS,
+    FORCE,
+    PLANE,
+    ROTATION,
+    SEEN,
+    TRACES,
+    TURN,
+    WHOLE,
+    ComplexArray,
+    turns,
+    waves,
+)
 
 #: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
 _ARM_RIDGE: Final = 0.02 * np.eye(6)
@@ -37,6 +50,7 @@ _COARSE: Final = np.radians(np.arange(-60.0, 61.0, 4.0))
 _FINE: Final = np.radians(np.arange(-4.0, 4.01, 0.5))
 _STEP: Final = math.radians(0.5)
 _COARSE_WAVES, _FINE_WAVES = waves(_COARSE), waves(_FINE)
+_COARSE_TURNS: Final = turns(_COARSE)
 _ONE: Final = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0])[:, None, None]
 
 
@@ -149,9 +163,10 @@ def _headings(s: Stack, axes: FloatArray, square: FloatArray, line: FloatArray |
     if line is not None:
         rows[0, 1] += FORCE_FLOOR
     # coarse, then fine, then the bottom of a parabola: the heading must not depend on where the grid happens to lie
-    rows = turned(rows, first)
-    near = _COARSE[_costs(_COARSE_WAVES, rows).argmin(axis=0)].reshape(s.size, h)
-    values = _costs(_FINE_WAVES, turned(rows, near))
+    z = (rows[:3] + 1j * rows[3:]) * turns(first)[:, None]
+    nearest = _costs(_COARSE_WAVES, z).argmin(axis=0).reshape(s.size, h)
+    near = _COARSE[nearest]
+    values = _costs(_FINE_WAVES, z * _COARSE_TURNS[:, nearest][:, None])
     k, each = np.minimum(np.maximum(values.argmin(axis=0), 1), len(_FINE) - 2), np.arange(s.size * h)
     before, least, after = values[k - 1, each], values[k, each], values[k + 1, each]
     bow = before - 2.0 * least + after
@@ -162,9 +177,10 @@ def _headings(s: Stack, axes: FloatArray, square: FloatArray, line: FloatArray |
     return _steadied(s, best, (np.maximum(bow, 0.0) * (_EVIDENCE / (_STEP * _STEP))).reshape(s.size, h) + 1e-6)
 
 
-def _costs(at: FloatArray, rows: FloatArray) -> FloatArray:
-    """Give the cost (m, w * h) at m headings."""
-    beside, force, whole, plane = (at @ rows.reshape(6, -1)).reshape(len(at), 4, -1).transpose(1, 0, 2)
+def _costs(at: FloatArray, z: ComplexArray) -> FloatArray:
+    """Give the cost (m, w * h) at m headings, for four sums (3, 4, w, h)."""
+    rows = np.concatenate((z.real, z.imag)).reshape(6, -1)
+    beside, force, whole, plane = (at @ rows).reshape(len(at), 4, -1).transpose(1, 0, 2)
     return np.asarray(np.log(beside * force) - _PLANE_SHARE * np.minimum(1.0, whole) * plane)
 
 
