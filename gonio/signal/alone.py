@@ -22,6 +22,7 @@ from gonio.signal.reps.goal import Goal
 
 #: A shorter stretch at the end holds no exercise, s.
 LEAST_S: Final = 10.0
+_BOTH_WAYS: Final = (SEGMENTS, SEGMENTS[::-1])
 
 
 class Alone:
@@ -33,18 +34,16 @@ class Alone:
         self._good_until: dict[Segment, float] = dict.fromkeys(SEGMENTS, -math.inf)
 
     def keep(self, segment: Segment, chunk: TimedChunk, spoilt: BoolArray | None) -> None:
-        """Take a sensor's next samples, and which of them (n,) a fault has spoilt."""
-        if len(chunk) == 0:
-            return
+        """Take a sensor's next samples, one at least, and which of them (n,) a fault has spoilt."""
         self._kept[segment].append((chunk, spoilt))
         self._count[segment] += len(chunk)
         if spoilt is None:
-            self._good_until[segment] = float(chunk.t_s[-1])
+            self._good_until[segment] = chunk.t_s.item(-1)
         elif not spoilt.all():
-            self._good_until[segment] = float(chunk.t_s[~spoilt][-1])
-        for one, other in (SEGMENTS, SEGMENTS[::-1]):
+            self._good_until[segment] = chunk.t_s[~spoilt].item(-1)
+        for one, other in _BOTH_WAYS:
             kept, until = self._kept[one], self._good_until[other]
-            while kept and (kept[0][0].t_s[-1] <= until or self._count[one] > MAX_AHEAD):
+            while kept and (kept[0][0].t_s.item(-1) <= until or self._count[one] > MAX_AHEAD):
                 self._count[one] -= len(kept.popleft()[0])
 
     def segment(self) -> Segment | None:

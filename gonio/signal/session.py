@@ -8,7 +8,6 @@ from typing import Final, TypeAlias
 from gonio.signal.alone import Alone
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import (
-    AlignedChunk,
     KneeAngleChunk,
     RepEvent,
     SampleChunk,
@@ -169,13 +168,10 @@ class Session:
         for chunk in chunks:
             spoilt = self._watches[segment].feed(chunk)
             self._alone.keep(segment, chunk, spoilt)
-            if len(chunk):
-                self._last_s[segment] = float(chunk.t_s[-1])
-            out += self._through(self._aligner.feed(segment, chunk, spoilt))
+            self._last_s[segment] = chunk.t_s.item(-1)
+            for aligned in self._aligner.feed(segment, chunk, spoilt):
+                out += self._chain.feed(aligned)
         return out
-
-    def _through(self, chunks: list[AlignedChunk]) -> list[Out]:
-        return [one for chunk in chunks for one in self._chain.feed(chunk)]
 
 
 def _overlap(one: RepEvent, other: RepEvent) -> bool:

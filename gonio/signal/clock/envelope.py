@@ -65,7 +65,8 @@ class LowerEnvelope:
         hull = self._hull
         x, d = point
         while len(hull) > 1:
-            (x1, d1), (x2, d2) = hull[-2:]
+            x1, d1 = hull[-2]
+            x2, d2 = hull[-1]
             if (d2 - d1) * (x - x1) < (d - d1) * (x2 - x1):
                 break
             hull.pop()

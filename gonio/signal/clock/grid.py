@@ -186,15 +186,13 @@ class Aligner:
         """Give what is left: nothing, for a moment that only one stream has reached has no second half."""
         return []
 
-    def _moment(self, k: int) -> float:
-        return (self._start_s or 0.0) + k / self._rate_hz
-
     def _reached(self, end: float) -> int:
         """Give the number of the first moment after a time."""
-        k = int((end - (self._start_s or 0.0)) * self._rate_hz)
-        while self._moment(k) > end:
+        start_s, rate_hz = self._start_s or 0.0, self._rate_hz
+        k = int((end - start_s) * rate_hz)
+        while start_s + k / rate_hz > end:
             k -= 1
-        while self._moment(k + 1) <= end:
+        while start_s + (k + 1) / rate_hz <= end:
             k += 1
         return k + 1
 
@@ -239,8 +237,9 @@ class Aligner:
 
     def _leap(self, to_s: float) -> None:
         """Go on with the first moment of the grid that is not before a time."""
-        k = max(self._next + 1, int(np.ceil((to_s - (self._start_s or 0.0)) * self._rate_hz)) - 1)
-        while self._moment(k) < to_s:
+        start_s, rate_hz = self._start_s or 0.0, self._rate_hz
+        k = max(self._next + 1, math.ceil((to_s - start_s) * rate_hz) - 1)
+        while start_s + k / rate_hz < to_s:
             k += 1
         self._next = k
         self._leapt = True

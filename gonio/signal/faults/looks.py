@@ -70,7 +70,7 @@ class Looker:
         """Begin a stream of a nominal rate, Hz."""
         self.samples = max(MIN_SAMPLES, round(LOOK_S * rate_hz))
         self._rows = np.empty((self.samples, 6))
-        self._times = np.empty(self.samples)
+        self._begin_s = 0.0
         self._filled = 0
 
     @property
@@ -82,20 +82,20 @@ class Looker:
         """Take no more samples of a chunk than there is room for; give the look that they complete."""
         begin = self._filled
         end = self._filled = begin + part.stop - part.start
+        if begin == 0:
+            self._begin_s = chunk.t_s.item(part.start)
         self._rows[begin:end, :3] = chunk.acc[part]
         self._rows[begin:end, 3:] = chunk.gyr[part]
-        self._times[begin:end] = chunk.t_s[part]
         if end < self.samples:
             return None
-        self._filled = 0
-        rows = self._rows
+        rows, n = self._rows, self.samples
+        self._rows, self._filled = np.empty((n, 6)), 0
         low, high = np.minimum.reduce(rows).tolist(), np.maximum.reduce(rows).tolist()
-        mean = (np.add.reduce(rows) / len(rows)).tolist()
+        mean = [total / n for total in np.add.reduce(rows).tolist()]
         ax, ay, az, gx, gy, gz = map(sub, high, low)
-        self._rows = np.empty_like(rows)
         return Look(
-            float(self._times[0]),
-            float(self._times[-1]),
+            self._begin_s,
+            chunk.t_s.item(part.stop - 1),
             low,
             high,
             mean,

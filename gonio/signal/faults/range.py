@@ -5,6 +5,7 @@ steps. That number is the sensor's range on that side; from then on every sample
 is not taken from a profile: firmware can be set to another one.)
 """
 
+from operator import ge, neg
 from typing import Final
 
 import numpy as np
@@ -38,7 +39,11 @@ class RangeWatch:
     def look(self, look: Look) -> bool:
         """Take the next look; tell whether a range was found in it (then its own samples are clipped)."""
         found = False
-        for side, values in enumerate((look.high, [-v for v in look.low])):
+        up, down = self._top
+        low = list(map(neg, look.low))
+        if not (any(map(ge, look.high, up)) or any(map(ge, low, down))):
+            return False
+        for side, values in enumerate((look.high, low)):
             top = self._top[side]
             for axis in range(6):
                 if values[axis] >= top[axis]:

@@ -53,8 +53,8 @@ class _Compared:
         self._last.append((change2, turn2, both / size if size > 0 else 0.0))
         if len(self._last) < _COMPARED:
             return None
-        changes, turns, alike = zip(*self._last, strict=True)
-        return sum(changes) / max(sum(turns), 1e-12), sum(alike) / _COMPARED
+        changes, turns, alike = map(sum, zip(*self._last, strict=True))
+        return changes / max(turns, 1e-12), alike / _COMPARED
 
 
 class UnitsWatch:
@@ -85,7 +85,7 @@ class UnitsWatch:
         length_s = look.end_s - look.begin_s
         x, y, z = look.mean[3:]
         self._fast = self._fast + 1 if x * x + y * y + z * z > _FASTEST * _FASTEST else 0
-        if before is None or max(look.held) == _AXES or look.end_s - before.end_s > 2.0 * length_s:
+        if before is None or _AXES in look.held or look.end_s - before.end_s > 2.0 * length_s:
             self._rest = None  # over a pause, or with what does not speak, nothing can be compared
         else:
             self._compare(before, look, force)

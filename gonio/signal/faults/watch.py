@@ -148,7 +148,9 @@ class SensorWatch:
             self.clipped += int((acc | gyr).sum())
             for at in np.flatnonzero(gyr).tolist():
                 self._clip(self._count - len(look.rows) + at)
-        now = self._held.look(look, self._range.reaches) | self._units.look(look) | self.rest.look(look)
+        now = self._units.look(look)
+        now |= self._held.look(look, self._range.reaches)
+        now |= self.rest.look(look)
         slow = (look.end_s - look.begin_s) * SLOWEST_HZ > len(look.rows) - 1
         self._slow = self._slow + 1 if slow else 0
         if self._nominal_slow or self._slow >= _SLOW_LOOKS:
