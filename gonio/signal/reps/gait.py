@@ -178,20 +178,21 @@ class Gait:
         squares = turning * turning
         if squares[:, :3].sum() < n * _THIGH_RAD_S**2 or squares[:, 3:].sum() < n * _SHANK_RAD_S**2:
             return None
-        lags = np.arange(round(_SHORTEST_S / self._bin_s), min(2 * n // 3, round(_LONGEST_S / self._bin_s)) + 1)
-        spectrum = np.fft.rfft(turning, 2 * n, axis=0)
-        power = (spectrum.real**2 + spectrum.imag**2).sum(axis=1)
-        energy = np.concatenate(([0.0], np.cumsum(squares.sum(axis=1))))
-        parts = energy[n - lags] * (energy[n] - energy[lags])
-        alike = np.fft.irfft(power, 2 * n)[lags] / np.sqrt(parts + _TINY)
+        first, beyond = round(_SHORTEST_S / self._bin_s), min(2 * n // 3, round(_LONGEST_S / self._bin_s)) + 1
+        spectrum = np.fft.rfft(np.ascontiguousarray(turning.T), 2 * n)
+        power = (spectrum * spectrum.conj()).real.sum(axis=0)
+        energy = squares.sum(axis=1).cumsum()  # up to each bin, itself included
+        parts = energy[n - beyond : n - first][::-1] * (energy[-1] - energy[first - 1 : beyond - 1])
+        alike = np.fft.irfft(power, 2 * n)[first:beyond] / np.sqrt(parts + _TINY)
         best = float(alike.max())
         if best < _ALIKE:
             return None
         stride = int(np.argmax(alike >= _FIRST_SHARE * best))
         while stride + 1 < len(alike) and alike[stride + 1] > alike[stride]:
             stride += 1
-        once = way[: lags[stride]]
-        return float(lags[stride]) * self._bin_s if roundness(once[:, :3], once[:, 3:]) > _ROUND else None
+        lag = first + stride
+        once = way[:lag]
+        return lag * self._bin_s if roundness(once[:, :3], once[:, 3:]) > _ROUND else None
 
     def walking(self, moment_s: float, now_s: float) -> bool:
         """Tell whether a moment fell into walking, by what was known at another moment, both on the kit's clock, s.

@@ -87,7 +87,7 @@ def rep_event(path: RepPath, rule: ExerciseRule, goal: Goal, usual: float | None
         there = left = 0.5 * (there + left)
     inside = (t >= start) & (t <= end)
     weight = np.where(inside, np.maximum(x - (peak - _TOP_SHARE * rom), 0.0), 0.0)
-    middle = float(np.sum((t - start) * weight) / np.sum(weight)) if weight.any() else 0.5 * (end - start)
+    middle = float(((t - start) * weight).sum() / weight.sum()) if weight.any() else 0.5 * (end - start)
     flexion = [f for f, counts in zip(path.flexion, inside.tolist(), strict=True) if counts]
     if path.signal == "knee":  # the rests on both sides belong to it
         sign = -1.0 if rule.moves == "extends" else 1.0
@@ -110,7 +110,7 @@ def rep_event(path: RepPath, rule: ExerciseRule, goal: Goal, usual: float | None
         concentric_s=_shortening(rule, there - start, end - left),
         hold_s=hold,
         eccentric_s=_shortening(rule, end - left, there - start),
-        peak_velocity=float(np.max(np.abs(speed))),
+        peak_velocity=float(np.abs(speed).max()),
         smoothness=0.5 * (_arc_length(t, speed, start, there) + _arc_length(t, speed, left, end)),
         extensor_lag=_lag(path, peak) if "extensor-lag" in rule.measures else math.nan,
         complete=usual is None or rom >= rule.complete * usual,
@@ -142,7 +142,10 @@ def _speed(t: FloatArray, x: FloatArray) -> FloatArray:
     before = 2.0 * x[0] - x[1 : reach + 1][::-1] if reach < len(x) else np.full(reach, x[0])
     after = 2.0 * x[-1] - x[-reach - 1 : -1][::-1] if reach < len(x) else np.full(reach, x[-1])
     smooth = np.convolve(np.concatenate((before, x, after)), kernel / kernel.sum(), mode="valid")
-    return np.asarray(np.gradient(smooth, step))
+    speed = np.empty(len(x))
+    speed[1:-1] = (smooth[2:] - smooth[:-2]) / (2.0 * step)
+    speed[0], speed[-1] = (smooth[1] - smooth[0]) / step, (smooth[-1] - smooth[-2]) / step
+    return speed
 
 
 def _phases(t: FloatArray, x: FloatArray, speed: FloatArray, path: RepPath) -> tuple[float, float, float, float]:
@@ -201,5 +204,5 @@ def _arc_length(t: FloatArray, speed: FloatArray, start: float, end: float) -> f
     size = 1 << ((len(moved) - 1).bit_length() + _ARC_PADDING)
     share = np.abs(np.fft.rfft(moved, size))
     share = share[: min(len(share), int(_ARC_HZ * size * step) + 1)] / share.max()
-    share = share[: int(np.flatnonzero(share >= _ARC_SHARE)[-1]) + 1]
-    return -float(np.sum(np.hypot(1.0 / (len(share) - 1), np.diff(share))))
+    share = share[: int((share >= _ARC_SHARE).nonzero()[0][-1]) + 1]
+    return -float(np.hypot(1.0 / (len(share) - 1), share[1:] - share[:-1]).sum())
