@@ -66,11 +66,13 @@ class Candidate:
         frame: axes and zeros.
         source: where its zero came from, as a result names it.
         origin: where it came from first: "standing", "pose" or "range".
+        straightest: least flexion seen with it, rad; NaN where that is not known.
     """
 
     frame: KneeFrame
     source: str
     origin: str
+    straightest: float = math.nan
 
 
 def proposed(stored: StoredCalibration) -> Candidate:
@@ -115,6 +117,17 @@ def flexions(postures: Postures, frame: KneeFrame) -> FloatArray:
     steep = np.maximum(np.abs(up1 @ frame.thigh), np.abs(up2 @ frame.shank))
     bend = inclination(up2, frame.shank) - inclination(up1, frame.thigh) - frame.straight
     return np.asarray(wrap(bend)[steep < _STEEP])
+
+
+def straightest(postures: Postures, frame: KneeFrame) -> float:
+    """Give the least flexion seen, rad; NaN when nothing was seen."""
+    bends = flexions(postures, frame)
+    return float(np.percentile(bends, 2.0)) if len(bends) else math.nan
+
+
+def as_straight(candidate: Candidate, postures: Postures, frame: KneeFrame) -> bool:
+    """Tell whether the leg has been about as straight since as before: a sensor turned about the axis bends it."""
+    return not straightest(postures, frame) > candidate.straightest + _DISPUTE
 
 
 def plausible(postures: Postures, frame: KneeFrame, slack: float = 0.0) -> bool:

@@ -15,6 +15,7 @@ from gonio.signal.consts import FloatArray
 from gonio.signal.knee.agree import (
     SLIP,
     Candidate,
+    as_straight,
     axes_apart,
     carried,
     flexions,
@@ -22,6 +23,7 @@ from gonio.signal.knee.agree import (
     other_leg,
     plausible,
     proposed,
+    straightest,
     with_kept_zero,
 )
 from gonio.signal.knee.axis import Axes, fit_axes
@@ -96,13 +98,14 @@ class Calibration:
         self._flags: set[str] = set()
         self._past: Zeroed | None = None
         self._established = self._hasty = False
+        self._straightest = math.nan  # least flexion seen while the frame was known, rad
         self.watch = Watch(rate_hz)
         self.lost = self.resumed = False
-        self._begin()
+        self._begin(first=True)
 
-    def _begin(self) -> None:
-        """Know nothing of how the sensors sit."""
-        self.postures = Postures(self._rate)
+    def _begin(self, *, first: bool = False) -> None:
+        """Know nothing of how the sensors sit; ``first``: as the session begins."""
+        self.postures = Postures(self._rate, begins=first)
         self.zeroed: Zeroed | None = None
         self.known = False
         self._linkage = Linkage()
@@ -152,6 +155,8 @@ class Calibration:
         if self.lost:
             self._doubt()
             return None
+        if self.known and self.zeroed is not None:
+            self._straightest = straightest(self.postures, self.zeroed.frame)
         if block.measured:
             self._move(block)
         if self.known and not posed and self._fits == self._fits_seen and len(self.postures) < _MORE * self._grounded:
@@ -195,7 +200,9 @@ class Calibration:
         if self.zeroed is not None:
             self._past = self.zeroed
             origin = self._kept.origin if self._kept is not None and self.zeroed.source == "stored" else None
-            self._candidate = Candidate(self.zeroed.frame, self.zeroed.source, origin or self.zeroed.source)
+            self._candidate = Candidate(
+                self.zeroed.frame, self.zeroed.source, origin or self.zeroed.source, self._straightest
+            )
             self._from_stored = False
             self._established = self._lasted >= _LASTING
         self._poses.held = None
@@ -218,7 +225,11 @@ class Calibration:
         zeroed = with_kept_zero(own, candidate, axes, self._rule, self.postures)
         zeroed = self._poses.correct(zeroed, flexions(self.postures, zeroed.frame))
         turned = float(zeroed.frame.thigh @ candidate.frame.thigh) < 0
-        if turned or not (plausible(self.postures, zeroed.frame) and plausible(self.postures, frame_then, SLIP)):
+        if (
+            turned
+            or not as_straight(candidate, self.postures, zeroed.frame)
+            or not (plausible(self.postures, zeroed.frame) and plausible(self.postures, frame_then, SLIP))
+        ):
             if own is not None and own.sense >= KNOWN_SENSE and float(own.frame.thigh @ candidate.frame.thigh) < 0:
                 self._drop(candidate, own)
             return frame

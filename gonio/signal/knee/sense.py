@@ -75,6 +75,7 @@ class Seen:
         up2: (n, 3) in the shank's.
         still: (n,) whether the leg was at rest.
         standing: (n,) whether it looks like quiet standing.
+        begins: whether the first of them is the session's.
     """
 
     bend: FloatArray
@@ -82,6 +83,7 @@ class Seen:
     up2: FloatArray
     still: BoolArray
     standing: BoolArray
+    begins: bool
 
 
 def sense(seen: Seen, axes: Axes, rule: ExerciseRule | None) -> float:
@@ -224,6 +226,8 @@ def _by_rest(seen: Seen, rule: ExerciseRule | None, low: float, high: float) -> 
         return 0.0
     middle = 0.5 * (high + low)
     if rule.moves == "flexes":  # begins from a straight leg: so the session does, and so does what first is still
+        if not seen.begins:
+            return 0.0
         after = np.flatnonzero(np.diff(still) > 1)
         rest = float(np.median(seen.bend[still[: after[0] + 1] if len(after) else still]))
         straight = True

@@ -77,8 +77,9 @@ class Zeroed:
 class Postures:
     """The postures seen, thinned; bounded in size however long the session."""
 
-    def __init__(self, rate_hz: float) -> None:
-        """Begin empty, for a grid of a rate in Hz."""
+    def __init__(self, rate_hz: float, *, begins: bool = True) -> None:
+        """Begin empty, for a grid of a rate in Hz; ``begins``: with the session, not in its midst."""
+        self._begins = begins
         self._per_bin = max(1, round(_BIN_S * rate_hz))
         self._up = np.empty((_MAX_BINS, 6))
         self._still = np.empty(_MAX_BINS, dtype=np.bool_)
@@ -175,7 +176,7 @@ class Postures:
             return None
         upright = _upright(up1, up2, axes)
         standing = still & upright
-        odds = sense(Seen(bend, up1, up2, still, standing), axes, rule)
+        odds = sense(Seen(bend, up1, up2, still, standing, self._begins), axes, rule)
         if held is not None and (held.frame.thigh @ axes.thigh) * (held.frame.shank @ axes.shank) > 0:
             way = math.copysign(1.0, float(held.frame.thigh @ axes.thigh))
             odds = way * max(held.sense, abs(odds)) if way * odds > -_AGAINST else odds
