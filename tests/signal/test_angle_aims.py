@@ -137,6 +137,25 @@ def test_what_is_ok_is_never_far_off(
     assert np.abs(flexion - true)[ok].max(initial=0.0) < 10.0
 
 
+@pytest.mark.parametrize(
+    ("exercise", "declared", "quality", "seed", "standing_s", "standing_flexion_deg"),
+    [
+        ("straight-leg-raise-prone", False, "good", 21, 3.0, 3.0),  # the arms claimed both senses in turn
+        ("straight-leg-raise-prone", False, "fast", 21, 0.0, 3.0),
+        ("terminal-knee-extension", True, "fast", 20, 3.0, 10.0),  # straightened from a soft stand
+    ],
+)
+def test_grounds_that_come_out_both_ways_show_nothing(
+    exercise: str, *, declared: bool, quality: Quality, seed: int, standing_s: float, standing_flexion_deg: float
+) -> None:
+    motion = LegMotion(
+        exercise, duration_s=60, quality=quality, seed=seed, standing_s=standing_s,
+        standing_flexion_deg=standing_flexion_deg, side="left" if seed % 2 else "right",
+    )  # fmt: skip
+    flexion, true, ok, _ = simulated(motion, exercise if declared else None, seed)
+    assert np.abs(flexion - true)[ok].max(initial=0.0) < 10.0
+
+
 @pytest.mark.parametrize("exercise", ["heel-slide", "mini-squat", "step-up", "sit-to-stand", "long-arc-quad"])
 def test_with_a_stand_before_it_an_exercise_is_known(exercise: str) -> None:
     flexion, true, ok, _ = simulated(LegMotion(exercise, duration_s=60, seed=2), exercise, 2)
