@@ -218,6 +218,8 @@ class KneeChain:
             flexion = [f if good else math.nan for f, good in zip(flexion, ok, strict=True)]
         self._curve.feed(kept.t, flexion)
         self._tilts.feed(kept.t, self._counting.tilt or [math.nan] * n)
+        for found in self._counting.anew:
+            self._tilts.correct(found.way)
         self._filled += n
         if self._filled == self._block_samples:
             out += self._close_block()

@@ -1,6 +1,7 @@
 """The session's angle in about 300 points, however long the session: coarser as it grows, in bounded memory."""
 
 import math
+from bisect import bisect_right
 from typing import Final
 
 _FINEST_S: Final = 0.25
@@ -41,6 +42,14 @@ class Curve:
             self._points = self._points[::2]
             self._step *= 2.0
         return first
+
+    def correct(self, way: tuple[tuple[float, float], ...]) -> None:
+        """Replace the points between the first and the last moment of a way, given as (s, rad) in order."""
+        moments = [t for t, _ in way]
+        for k in range(len(self._points)):
+            t = self._start + k * self._step
+            if moments[0] <= t <= moments[-1]:
+                self._points[k] = way[bisect_right(moments, t) - 1][1]
 
     def points(self) -> tuple[float, tuple[float, ...]]:
         """Give the step in s and the points in rad, NaN where the angle was not ok."""

@@ -22,7 +22,7 @@ from gonio.signal.reps.gait import Gait
 from gonio.signal.reps.goal import Goal
 from gonio.signal.reps.moments import Moments
 from gonio.signal.reps.recognise import Verdict, judge
-from gonio.signal.reps.tilt import Tilt
+from gonio.signal.reps.tilt import Anew, Tilt
 
 _QUIET_S: Final = 0.3  # rest before a repetition that convinces
 _WIDE: Final = math.radians(35.0)  # flexion, or bend of the rest from which a knee extends, that is no shuffling
@@ -87,6 +87,7 @@ class Counting:
         gait: what is known of walking; to be fed with every sample before ``feed`` is.
         found: the repetitions given so far, with what tells which exercise they belong to.
         tilt: the leg's tilt from where it rests at the samples fed last, rad; empty once nothing is counted by it.
+        anew: where among them the rest turned out to have been another one.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Counting:
         self.gait = Gait(rate_hz)
         self.found: list[Found] = []
         self.tilt: list[float] = []
+        self.anew: list[Anew] = []
         self._declared = exercise
         self._program = program
         self._elsewhere = 0  # repetitions found while the sensors sat elsewhere
@@ -148,10 +150,10 @@ class Counting:
     def feed(self, moments: Moments, *, replay: bool = False) -> list[RepEvent]:
         """Take consecutive samples and give what is complete; in a replay only the knee's counters listen."""
         events: list[tuple[int, int, _Rival, Found]] = []
-        self.tilt = []
+        self.tilt, self.anew = [], []
         if self._lift is not None and self._tilt is not None and not replay:
-            self.tilt, anew = self._tilt.feed(moments.t, moments.up1, moments.up2, moments.speed)
-            events = [(k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, self.tilt, anew)]
+            self.tilt, self.anew = self._tilt.feed(moments.t, moments.up1, moments.up2, moments.speed)
+            events = [(k, 0, self._lift, one) for k, one in self._lift.counter.feed(moments, self.tilt, self.anew)]
         if self._knee and self._is_known(moments):
             for order, rival in enumerate(self._knee, start=1):
                 events += ((k, order, rival, one) for k, one in rival.counter.feed(moments, moments.flexion))

@@ -48,11 +48,13 @@ class Anew:
         index: of the sample, among those fed, at which it was found.
         since_s: kit's clock, s, from which on the tilt counts from the new rest.
         rest: "up" in both sensors' frames there.
+        way: the tilt in the time that was misjudged, as (s, rad from this rest), NaN before ``since_s``.
     """
 
     index: int
     since_s: float
     rest: Ups
+    way: tuple[tuple[float, float], ...]
 
 
 def tilt_from(rest: Ups, up1: Vector, up2: Vector) -> float:
@@ -100,10 +102,11 @@ class Tilt:
             if tilt < _NEAR:
                 self._follow(one, two)
             else:
-                since_s = self._stray(t[i], tilt, (one, two), fast)
-                if since_s is not None:
+                way = self._stray(t[i], tilt, (one, two), fast)
+                if way is not None:
                     tilt = 0.0
-                    anew.append(Anew(i, since_s, self._rest))
+                    since_s = next(moment for moment, angle in way if not math.isnan(angle))
+                    anew.append(Anew(i, since_s, self._rest, way))
                 elif self._away_count == 0:  # the rest is here now
                     tilt = 0.0
                 elif self._away_count > self._patience:
@@ -124,8 +127,8 @@ class Tilt:
             self._near_count = 0
             self._rest = (_toward(self._rest[0], up1, self._share), _toward(self._rest[1], up2, self._share))
 
-    def _stray(self, t: float, tilt: float, ups: Ups, speed: float) -> float | None:
-        """Take a sample away from the rest; give since when the rest has been another one, if it has."""
+    def _stray(self, t: float, tilt: float, ups: Ups, speed: float) -> tuple[tuple[float, float], ...] | None:
+        """Take a sample away from the rest; give the way as seen from another rest, if that was the rest already."""
         tick = self._away_count % self._every == 0
         self._away_count += 1
         self._high = max(self._high, tilt)
@@ -147,9 +150,10 @@ class Tilt:
         if since_s is None:
             self._stopped = True
             self._stops.append(here)
-        else:
-            self._take(ups)
-        return since_s
+            return None
+        way = tuple((at, tilt_from(ups, *one) if at >= since_s else math.nan) for at, _, one in self._trace)
+        self._take(ups)
+        return way
 
     def _revisited(self, tilt: float, ups: Ups) -> float | None:
         """Give when the leg stopped here before, if it did and has been off since."""
