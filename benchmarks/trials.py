@@ -84,7 +84,7 @@ class Trial:
         """Give the same motion with both sensors strapped on another way, at random."""
         turns = Rotation.random(len(SEGMENTS), rng=np.random.default_rng(seed))
         samples = {
-            segment: replace(chunk, acc=turn.apply(chunk.acc), gyr=turn.apply(chunk.gyr))
+            segment: replace(chunk, acc=turn.apply(np.array(chunk.acc)), gyr=turn.apply(np.array(chunk.gyr)))
             for (segment, chunk), turn in zip(self.samples.items(), turns, strict=True)
         }
         return replace(self, samples=samples)

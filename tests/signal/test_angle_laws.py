@@ -79,10 +79,21 @@ def test_the_filter_in_chunks_is_the_filter_sample_by_sample() -> None:
     np.testing.assert_array_equal(np.concatenate([p.quat for p in parts]), np.concatenate([p.quat for p in one_by_one]))
 
 
-def test_the_filter_is_the_plain_one_but_for_its_first_heading() -> None:
+def test_a_strong_bias_is_the_same_in_every_mounting() -> None:
+    rng = np.random.default_rng(4)
+    acc = rng.normal(0, 0.02, (1500, 3)) + np.array((0, 0, 9.81))
+    gyr = rng.normal(0, 0.002, (1500, 3)) + np.radians((2.6, 0.3, 0.2))
+    ours = AttitudeFilter(50.0).feed(acc, gyr)
+    turn = Rotation.from_euler("xyz", (20, 35, 40), degrees=True).as_matrix()
+    turned = AttitudeFilter(50.0).feed(acc @ turn.T, gyr @ turn.T)
+    np.testing.assert_allclose(turned.up, ours.up @ turn.T, atol=1e-6)
+    np.testing.assert_allclose(turned.gyr, ours.gyr @ turn.T, atol=1e-6)
+
+
+def test_the_filter_is_the_plain_one_but_for_its_first_heading_and_the_limit_of_its_bias() -> None:
     rng = np.random.default_rng(2)
     acc, gyr = rng.normal(0, 1, (900, 3)) + np.array((0, 0, 9.8)), rng.normal(0, 0.5, (900, 3))
-    quats = VQF(0.02).updateBatch(gyr, acc)["quat6D"]
+    quats = VQF(0.02, biasClip=4.0).updateBatch(gyr, acc)["quat6D"]
     up = rotation_matrices(quats)[:, 2]
     ours = AttitudeFilter(50.0).feed(acc, gyr)
     apart = np.degrees(np.arccos(np.clip(np.sum(up * ours.up, axis=1), -1, 1)))
