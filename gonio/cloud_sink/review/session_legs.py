@@ -1,5 +1,6 @@
 """Both legs of one sitting side by side."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,7 @@ from gonio.cloud_sink.review.table import Column, Table, texts
 from gonio.cloud_sink.review.words import has_absolute_angle
 from gonio.cloud_sink.review.zone import PatientZone
 from gonio.messages import SessionSummary
+from gonio.signal.reps.sets import symmetry
 from gonio.web.words import UNKNOWN, Level, clock, degrees, percent, seconds
 
 #: Sessions looked through for the other leg's, and how long after this one it may have begun.
@@ -78,11 +80,11 @@ def _rom(summary: SessionSummary) -> float | None:
 
 
 def _finding(here: SessionSummary, there: SessionSummary) -> str:
-    one, two = _rom(here), _rom(there)
-    if one is None or two is None or two <= 0:
+    share = _against((_rom(here), _rom(there)))
+    if share == UNKNOWN:
         return f"The {there.side} leg did the same exercise in this sitting"
     what = "height" if raises(here) else "range"
-    return f"The {here.side} leg reaches {percent(one / two)} of the {there.side} one's {what}"
+    return f"The {here.side} leg reaches {share} of the {there.side} one's {what}"
 
 
 def _table(here: SessionSummary, there: SessionSummary) -> Table:
@@ -114,7 +116,13 @@ def _share(name: str, values: _Pair, write: Callable[[float | None], str]) -> _L
     one, two = values
     if one is None or two is None:
         return None
-    return name, write(one), write(two), percent(one / two) if two > 0 else UNKNOWN
+    return name, write(one), write(two), _against(values)
+
+
+def _against(values: _Pair) -> str:
+    one, two = values
+    share = math.nan if one is None or two is None else symmetry(one, two)
+    return UNKNOWN if math.isnan(share) else percent(share / 100.0)
 
 
 def _difference(name: str, values: _Pair) -> _Line | None:
