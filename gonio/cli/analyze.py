@@ -14,9 +14,9 @@ from gonio.cli.names import EXERCISE_NAMES
 from gonio.errors import UsageError
 
 if TYPE_CHECKING:
-    from gonio.cli.analysis import Pose
+    from gonio.cli.analysis import Pose, Question
     from gonio.signal.knee.stored import StoredCalibration
-    from gonio.signal.reps.goal import Goal
+    from gonio.signal.reps.goal import Goal, Template
 
 #: Recordings with more samples than this show how far they are.
 _LONG: Final = 20_000
@@ -43,6 +43,10 @@ def analyze(
         float | None, typer.Option(metavar="DEG", help="Target: the leg to be raised by at least this.")
     ] = None,
     hold: Annotated[float | None, typer.Option(metavar="S", help="Target: each to be held at least this long.")] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A recording of one guided repetition of this patient, to go by."),
+    ] = None,
     pose: Annotated[
         str | None,
         typer.Option(
@@ -68,6 +72,7 @@ def analyze(
     from gonio.cli.analysis import Question, analyse, report, write_angle
     from gonio.cli.analysis_table import show
     from gonio.recording import read
+    from gonio.signal.reps.goal import Goal
 
     question = Question(
         exercise=None if exercise is None else _known("--exercise", exercise, also_none=True),
@@ -77,6 +82,9 @@ def analyze(
         stored=None if calibration is None else _read_calibration(calibration),
         pose=None if pose is None else _pose(pose),
     )
+    if template is not None:
+        guided = _template(template, question, chunk)
+        question = replace(question, goal=replace(question.goal or Goal(), template=guided))
     recording = read(directory)
     if side is None:
         question = replace(question, side=recording.meta.side)
@@ -125,6 +133,17 @@ def _goal(flexion: float | None, extension: float | None, height: float | None, 
     bent, straight, raised = (None if value is None else math.radians(value) for value in angles.values())
     goal = Goal(flexion=bent, extension=straight, height=raised, hold_s=hold_s)
     return None if goal == Goal() else goal
+
+
+def _template(directory: Path, question: Question, chunk: int) -> Template:
+    from gonio.cli.analysis import analyse
+    from gonio.recording import read
+    from gonio.signal.reps.goal import template_of
+
+    reps = [rep for rep in analyse(read(directory), question, size=chunk).result.reps if rep.measured]
+    if not reps:
+        raise UsageError(f"no repetition was found in the template {directory}; name its --exercise, or record it anew")
+    return template_of(max(reps, key=lambda rep: rep.rom))
 
 
 def _pose(text: str) -> Pose:

@@ -15,7 +15,7 @@ from gonio.cli.names import EXERCISE_NAMES
 from gonio.errors import UsageError
 from gonio.recording import Recording, RecordingMeta, write
 from gonio.signal.chunks import SampleChunk
-from gonio.signal.consts import EXERCISES, Segment
+from gonio.signal.consts import EXERCISES, SEGMENTS, Segment
 from gonio.simulators.leg import LegMotion
 
 REP_KEYS = {
@@ -139,3 +139,24 @@ def test_help_names_the_exercises() -> None:
 def test_the_tempo_is_told_in_words(trend: float, words: str) -> None:
     assert tempo(trend) == words
     assert tempo(float("nan")) == "-"
+
+
+def test_a_guided_repetition_of_the_patient_is_what_complete_goes_by(squats: Path, tmp_path: Path) -> None:
+    motion = LegMotion("mini-squat", reps=5, seed=3, standing_s=3.0, range_deg=95.0)
+    t: Any = np.arange(int(motion.duration_s * 50)) / 50
+    thigh, shank = (SampleChunk(*motion.imu(segment, t), t) for segment in SEGMENTS)
+    write(tmp_path / "guided", Recording(RecordingMeta(50.0, "right", "mini-squat", "simulated"), thigh, shank))
+    alone = told(squats, "--exercise", "mini-squat")
+    beside = told(squats, "--exercise", "mini-squat", "--template", tmp_path / "guided")
+    assert alone["rep_count"] == beside["rep_count"] == 6
+    assert alone["reps"][0]["complete"]
+    assert not beside["reps"][0]["complete"]
+
+
+def test_a_template_without_a_repetition_says_what_to_do(tmp_path: Path) -> None:
+    motion = LegMotion("none", seed=3, duration_s=20.0)
+    t: Any = np.arange(1000) / 50
+    thigh, shank = (SampleChunk(*motion.imu(segment, t), t) for segment in SEGMENTS)
+    write(tmp_path / "walk", Recording(RecordingMeta(50.0, "right", "none", "simulated"), thigh, shank))
+    with pytest.raises(UsageError, match="record it anew"):
+        run(tmp_path / "walk", "--exercise", "mini-squat", "--template", tmp_path / "walk")
