@@ -63,7 +63,7 @@ class SampleChunk:
 
     Attributes:
         acc: (n, 3) specific force, m/s², sensor frame; finite.
-        gyr: (n, 3) angular velocity, rad/s, sensor frame; finite.
+        gyr: (n, 3) angular velocity, rad/s, sensor frame; finite, or NaN throughout from a sensor without a gyroscope.
         sensor_s: (n,) time of each sample on the sensor's own clock, s, wrap-around undone; None when the sensor
             has no clock. It runs backwards only where the sensor restarted.
         arrival_s: (n,) host's monotonic clock when the notification that carried the sample came, s,
@@ -94,8 +94,9 @@ class SampleChunk:
     def _require_numbers(self) -> None:
         for name in ("acc", "gyr", "sensor_s", "arrival_s"):
             value = getattr(self, name)
-            if value is not None and not np.isfinite(value).all():
-                raise ValueError(f"{name} holds a value that is no number")
+            if value is None or np.isfinite(value).all() or (name == "gyr" and np.isnan(value).all()):
+                continue
+            raise ValueError(f"{name} holds a value that is no number")
 
     def __len__(self) -> int:
         return len(self.acc)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+import numpy as np
+
 from gonio.signal.alone import Alone
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import (
@@ -87,9 +89,13 @@ class Session:
     def feed(self, segment: Segment, chunk: SampleChunk) -> list[Out]:
         """Take samples of one sensor in; give the angles and repetitions that they complete.
 
+        A sensor without a gyroscope counts as one whose gyroscope reads nothing.
+
         Raises:
             ValueError: the sensor gave other times (its own, arrivals) before.
         """
+        if len(chunk) and math.isnan(chunk.gyr.item(0)):
+            chunk = replace(chunk, gyr=np.zeros_like(chunk.gyr))
         return self._pass_on(segment, self._clocks[segment].feed(chunk))
 
     def finish(self) -> list[Out]:

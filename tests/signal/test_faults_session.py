@@ -74,6 +74,10 @@ def _in_degrees(acc: FloatArray, gyr: FloatArray) -> None:
     gyr *= 180 / np.pi
 
 
+def _no_gyroscope(acc: FloatArray, gyr: FloatArray) -> None:
+    gyr[:] = np.nan
+
+
 def _nothing(acc: FloatArray, gyr: FloatArray) -> None:
     acc[:] = gyr[:] = 0.0
 
@@ -93,6 +97,12 @@ def test_a_fault_from_the_beginning_leaves_no_angle_and_a_flag(squats: LegMotion
     assert f"thigh-{fault}" in told.result.flags
     assert np.isnan(told.result.max_flexion)
     assert all(rep.signal == "thigh" and np.isnan(rep.peak_flexion) for rep in told.result.reps)
+
+
+def test_a_sensor_without_a_gyroscope_leaves_no_angle(squats: LegMotion) -> None:
+    told = _told(squats, {"thigh": _no_gyroscope})
+    assert not told.ok.any()
+    assert "thigh-gyroscope-dead" in told.result.flags
 
 
 @pytest.mark.parametrize("fault", FAULTS)

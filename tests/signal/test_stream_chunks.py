@@ -54,6 +54,14 @@ def test_a_sample_that_holds_no_number_is_refused_by_name(column: str, value: fl
         SampleChunk(**values)
 
 
+def test_a_sensor_without_a_gyroscope_gives_turning_that_is_no_number_throughout() -> None:
+    none = np.full((4, 3), np.nan)
+    assert np.isnan(SampleChunk(np.ones((4, 3)), none, np.arange(4.0)).gyr).all()
+    none[2, 1] = 0.0
+    with pytest.raises(ValueError, match="gyr holds a value that is no number"):
+        SampleChunk(np.ones((4, 3)), none, np.arange(4.0))
+
+
 def test_arrivals_that_run_backwards_are_refused() -> None:
     SampleChunk(np.ones((3, 3)), np.ones((3, 3)), None, np.array([1.0, 1.0, 2.0]))
     with pytest.raises(ValueError, match="backwards"):
