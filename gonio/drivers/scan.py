@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bleak import BleakScanner
 from bleak.backends.device import BLEDevice
@@ -15,6 +15,9 @@ from bleak.exc import BleakBluetoothNotAvailableReason as Reason
 from gonio.drivers.link_errors import BluetoothUnavailableError
 from gonio.drivers.registry import match_advertisement
 from gonio.firmware_profiles import Profile
+
+if TYPE_CHECKING:
+    from bleak.args.bluez import BlueZScannerArgs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,45 @@ class FoundSensor:
     family: str
     rssi: int
     device: BLEDevice
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    profiles: Sequence[Profile],
+    on_found: Callable[[FoundSensor], None],
+    *,
+    scanner_backend: type[BaseBleakScanner] | None = None,
+    adapter: str | None = None,
+) -> AsyncIterator[None]:
+    """Tell of every advertisement of some families, for as long as the context is open.
+
+    Args:
+        profiles: the families; those without a motion stream are passed over.
+        on_found: told of each sensor whenever it is heard; must return at once and not raise.
+        scanner_backend: bleak's backend; by default the platform's.
+        adapter: which of several adapters listens, as BlueZ names them (``hci1``); by default the first.
+
+    Raises:
+        BluetoothUnavailableError: scanning is not possible.
+    """
+
+    def on_advertisement(device: BLEDevice, advertisement: AdvertisementData) -> None:
+        name = advertisement.local_name or device.name
+        profile = match_advertisement(profiles, name, advertisement.service_uuids, advertisement.manufacturer_data)
+        if profile is not None and profile.sequences is not None:
+            on_found(FoundSensor(device.address, name or device.address, profile.family, advertisement.rssi, device))
+
+    which: BlueZScannerArgs = {} if adapter is None else {"adapter": adapter}
+    try:
+        scanner = BleakScanner(on_advertisement, backend=scanner_backend, bluez=which)
+        await scanner.start()
+    except (BleakError, OSError, EOFError) as error:
+        raise BluetoothUnavailableError(f"cannot scan for sensors: {_what_to_do(error)}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(BleakError, OSError, EOFError):  # Bluetooth went meanwhile: it scans no more
+            await scanner.stop()
 
 
 async def scan(
@@ -60,24 +102,15 @@ async def scan(
     found: dict[str, FoundSensor] = {}
     enough = asyncio.Event()
 
-    def on_advertisement(device: BLEDevice, advertisement: AdvertisementData) -> None:
-        name = advertisement.local_name or device.name
-        profile = match_advertisement(profiles, name, advertisement.service_uuids, advertisement.manufacturer_data)
-        if profile is None or profile.sequences is None:
-            return
-        found[device.address] = FoundSensor(
-            device.address, name or device.address, profile.family, advertisement.rssi, device
-        )
+    def on_found(one: FoundSensor) -> None:
+        found[one.address] = one
         if want is not None and len(found) >= want:
             enough.set()
 
-    try:
-        async with BleakScanner(on_advertisement, backend=scanner_backend):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await enough.wait()
-    except (BleakError, OSError, EOFError) as error:
-        raise BluetoothUnavailableError(f"cannot scan for sensors: {_what_to_do(error)}") from error
+    async with listening(profiles, on_found, scanner_backend=scanner_backend):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await enough.wait()
     return sorted(found.values(), key=lambda sensor: -sensor.rssi)
 
 
