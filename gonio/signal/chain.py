@@ -274,15 +274,19 @@ class KneeChain:
         if self._declared is None or self._doubted is not None or reps == self._judged:
             return
         self._judged = reps
-        verdict = self._verdict()
-        if verdict.other:
-            self._doubted = verdict
+        frame, assumed = self._shown_frame()
+        if self._counting.doubted(frame, assumed=assumed):
+            self._doubted = self._counting.verdict(frame, assumed=assumed)
             self._calibration.undeclare()
 
     def _verdict(self) -> Verdict:
+        frame, assumed = self._shown_frame()
+        return self._counting.verdict(frame, assumed=assumed)
+
+    def _shown_frame(self) -> tuple[KneeFrame | None, bool]:
+        """Give the knee's frame, None where it may not be used, and whether its zero was assumed."""
         zeroed = self._calibration.zeroed if self._calibration.shown else None
-        frame = None if zeroed is None else zeroed.frame
-        return self._counting.verdict(frame, assumed=self._calibration.source == "range")
+        return None if zeroed is None else zeroed.frame, self._calibration.source == "range"
 
     def _begin(self, frame: KneeFrame, now: float) -> list[Output]:
         self._tracker = KneeTracker(frame, self._rate)

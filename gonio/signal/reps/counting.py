@@ -21,7 +21,7 @@ from gonio.signal.reps.exercises import RULES, UNDECLARED, ExerciseRule
 from gonio.signal.reps.gait import Gait
 from gonio.signal.reps.goal import Goal
 from gonio.signal.reps.moments import Moments
-from gonio.signal.reps.recognise import Verdict, judge
+from gonio.signal.reps.recognise import Look, Verdict, doubted, judge
 from gonio.signal.reps.tilt import Anew, Tilt
 
 _QUIET_S: Final = 0.3  # rest before a repetition that convinces
@@ -260,10 +260,19 @@ class Counting:
             frame: the knee's frame; None when it is not known.
             assumed: whether its zero was assumed.
         """
+        looks, frame = self._looks(frame)
+        return judge(self._declared, looks, frame, assumed=assumed, program=self._program)
+
+    def doubted(self, frame: KneeFrame | None, *, assumed: bool) -> bool:
+        """Tell whether the repetitions clearly are another exercise's than the declared one; arguments as above."""
+        looks, frame = self._looks(frame)
+        return self._declared is not None and doubted(self._declared, looks, frame, assumed=assumed)
+
+    def _looks(self, frame: KneeFrame | None) -> tuple[list[Look], KneeFrame | None]:
+        """Give the repetitions that are judged, and the frame if it tells anything of them."""
         looks = [one.look for one in self.found]
         now = looks[self._elsewhere :]
-        seen = (now, frame) if now else (looks, None)  # a frame tells nothing of how the sensors sat before
-        return judge(self._declared, seen[0][-_JUDGED:], seen[1], assumed=assumed, program=self._program)
+        return (now[-_JUDGED:], frame) if now else (looks[-_JUDGED:], None)  # none of how the sensors sat before
 
     def flags(self) -> set[str]:
         """Give what limits the trust in the count."""

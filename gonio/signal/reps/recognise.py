@@ -179,17 +179,30 @@ def judge(
     confidence = mean[name] * (_LEFT_ASSUMED if assumed else 1.0)
     if declared not in RULES:
         return Verdict(name, confidence, median(likeness(name, one) for one in seen), other=False)
+    fits = _usual_fit((declared, *RULES[declared].covers), seen)
+    return Verdict(name, confidence, fits, doubted(declared, looks, frame, assumed=assumed))
+
+
+def doubted(declared: str, looks: Sequence[Look], frame: KneeFrame | None, *, assumed: bool) -> bool:
+    """Tell whether a session's motion clearly is another exercise's: ``Verdict.other``, which costs less by itself.
+
+    Args:
+        declared: its declared exercise.
+        looks: its repetitions.
+        frame: the knee's frame; None when it is not known.
+        assumed: whether the frame's zero was assumed.
+    """
+    if len(looks) < _FEWEST or declared not in RULES:
+        return False
     names = (declared, *RULES[declared].covers)
-    fits = _usual_fit(names, seen)
-    unlike = fits < _UNLIKE
-    if unlike and assumed:
-        unlike = _usual_fit(names, [features(look, None, assumed=True) for look in looks]) < _UNLIKE
-    other = False
-    if unlike and len(seen) >= _FEWEST:
-        # counted the declared exercise's way, another one's rest may have been taken for its far end
-        back = [turned(one) for one in seen]
-        other = any(max(_usual_fit((rival,), seen), _usual_fit((rival,), back)) >= _LIKE for rival in RULES)
-    return Verdict(name, confidence, fits, other)
+    seen = [features(look, frame, assumed=assumed) for look in looks]
+    if _usual_fit(names, seen) >= _UNLIKE:
+        return False
+    if assumed and _usual_fit(names, [features(look, None, assumed=True) for look in looks]) >= _UNLIKE:
+        return False
+    # counted the declared exercise's way, another one's rest may have been taken for its far end
+    back = [turned(one) for one in seen]
+    return any(max(_usual_fit((rival,), seen), _usual_fit((rival,), back)) >= _LIKE for rival in RULES)
 
 
 def _usual_fit(names: tuple[str, ...], seen: list[Features]) -> float:
