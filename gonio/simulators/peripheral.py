@@ -6,37 +6,30 @@ and a drift, and its samples are spaced by it. Names say that the sensor is simu
 """
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Callable
+import time
+import weakref
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeAlias
 
 import numpy as np
 from bumble.att import Attribute, AttributeValue
-from bumble.core import UUID, AdvertisingData
+from bumble.core import UUID, AdvertisingData, ProtocolError
 from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, Service
 
-from gonio.drivers.codec import StreamEncoder
-from gonio.errors import UsageError
 from gonio.firmware_profiles import Profile
-from gonio.signal.consts import FloatArray
-from gonio.simulators.peripheral_dot import DotFirmware
-from gonio.simulators.peripheral_firmware import Firmware
-from gonio.simulators.peripheral_wit import WitFirmware
+from gonio.simulators.peripheral_clock import OwnClock
+from gonio.simulators.peripheral_families import sensor_address, sensor_name, simulated_families, virtual_family
+from gonio.simulators.peripheral_firmware import Firmware, Surroundings
+from gonio.simulators.peripheral_samples import Feed, Samples
 from gonio.simulators.world import World
 
-#: Moments (n,) in s after the motion's beginning -> specific force (n, 3) m/s² and angular velocity (n, 3) rad/s.
-Feed: TypeAlias = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
-
-_FIRMWARES: Final[dict[str, type[Firmware]]] = {"movella_dot": DotFirmware, "witmotion_ble5": WitFirmware}
-_NAMES: Final = {"movella_dot": "Movella DOT SIM", "witmotion_ble5": "WT901BLE67 SIM"}
-_ADDRESSES: Final = {"movella_dot": "D4:22:CD:51:4D", "witmotion_ble5": "E5:57:49:54:4D"}
+__all__ = ["Air", "Feed", "VirtualSensor", "sensor_address", "sensor_name", "simulated_families"]
 
 _ADVERTISING_INTERVAL_MS: Final = 60.0
-
-#: Samples fetched from the feed at once: one call for many is cheaper than many calls.
-_BLOCK: Final = 64
 
 #: Notifications sent without letting others run, while a sensor catches up.
 _BURST: Final = 16
@@ -66,47 +59,11 @@ class Air(Protocol):
         ...
 
 
-def simulated_families() -> tuple[str, ...]:
-    """The families that virtual sensors exist of."""
-    return tuple(_FIRMWARES)
+#: The sensors on each air, by address: those that synchronise find each other by it.
+_on_air: weakref.WeakKeyDictionary[Air, dict[str, Firmware]] = weakref.WeakKeyDictionary()
 
-
-def sensor_name(family: str, number: int) -> str:
-    """Name of the n-th virtual sensor of a family; it fits the profile and says that it is simulated."""
-    return f"{_NAMES[family]} {number}"
-
-
-def sensor_address(family: str, number: int) -> str:
-    """Static random address of the n-th virtual sensor of a family (0 to 255)."""
-    return f"{_ADDRESSES[family]}:{number:02X}"
-
-
-class _Samples:
-    """A motion sampled at an even rate, from index 0 at the motion's beginning."""
-
-    def __init__(self, feed: Feed, duration_s: float, rate_hz: float) -> None:
-        self._feed = feed
-        self._rate_hz = rate_hz
-        self.count = math.floor(duration_s * rate_hz + 1e-6) + 1
-        self._begin = 0  # index of the block's first sample
-        self._acc: FloatArray = np.empty((0, 3))
-        self._gyr: FloatArray = np.empty((0, 3))
-
-    def take(self, first: int, stop: int) -> tuple[FloatArray, FloatArray]:
-        """Give samples first to stop - 1; earlier ones than those of the last call are gone."""
-        known = self._begin + len(self._acc)
-        if first > known:  # passed over, unseen
-            self._begin, known = first, first
-            self._acc = self._gyr = np.empty((0, 3))
-        if stop > known:
-            until = min(max(stop, known + _BLOCK), self.count)
-            t_s = np.arange(known, until) / self._rate_hz
-            acc, gyr = self._feed(t_s)
-            keep = slice(first - self._begin, None)
-            self._acc, self._gyr = np.vstack((self._acc[keep], acc)), np.vstack((self._gyr[keep], gyr))
-            self._begin = first
-        part = slice(first - self._begin, stop - self._begin)
-        return self._acc[part], self._gyr[part]
+#: What is being streamed: role, settings, and how often the sensor had been started. A change begins a new stream.
+_Stream: TypeAlias = tuple[str, dict[str, int | float], int]
 
 
 class VirtualSensor:
@@ -115,10 +72,14 @@ class VirtualSensor:
     Attributes:
         name: as advertised.
         address: its Bluetooth address.
+        firmware: what answers in it; known inside ``async with``.
+        clock: its own clock, begun inside ``async with``.
         samples_sent: samples that left the sensor in notifications.
-        samples_lost: samples whose notification the sensor dropped.
+        samples_lost: samples whose notification (or one of them) the sensor dropped.
         first_sample_s: the sensor's own clock at the last start of a stream, s (NaN before).
     """
+
+    firmware: Firmware
 
     def __init__(  # noqa: PLR0913 - a sensor has as many parts
         self,
@@ -133,6 +94,7 @@ class VirtualSensor:
         rate_hz: float | None = None,
         clock_ppm: float = 0.0,
         clock_offset_s: float = 0.0,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a sensor.
 
@@ -147,13 +109,12 @@ class VirtualSensor:
             rate_hz: sample rate saved in the sensor, Hz; by default the one it is delivered with.
             clock_ppm: how much its clock is fast, parts per million.
             clock_offset_s: what its clock reads at power-on, s.
+            now_s: clock for whatever expires or takes its time in the sensor, s.
 
         Raises:
             UsageError: there is no virtual sensor of this family, or it has no such rate.
         """
-        if profile.family not in _FIRMWARES:
-            known = ", ".join(simulated_families())
-            raise UsageError(f"there is no virtual sensor of the family {profile.family}; there are {known}")
+        self._make = virtual_family(profile.family).firmware
         self.name = name or sensor_name(profile.family, 1)
         self.address = (address or sensor_address(profile.family, 1)).upper()
         self.samples_sent = 0
@@ -164,30 +125,34 @@ class VirtualSensor:
         self._feed = feed
         self._world = world
         self._duration_s = duration_s
-        self._clock_rate = 1.0 + clock_ppm * 1e-6
-        self._clock_offset_s = clock_offset_s
-        self._firmware = _FIRMWARES[profile.family](profile, address=self.address, rate_hz=rate_hz)
-        self._power_on_s = 0.0
+        self._rate_hz = rate_hz
+        self._clock_ppm, self._clock_offset_s = clock_ppm, clock_offset_s
+        self._now_s = now_s
+        self._make(profile, Surroundings(self.address), rate_hz)  # a rate that it lacks is told here
+        self.clock = OwnClock(0.0)
         self._device: Device | None = None
         self._connection: Connection | None = None
-        self._subscribed: set[str] = set()
+        self._subscribed: dict[str, bool] = {}  # role -> whether by indications
         self._characteristics: dict[str, Characteristic[bytes]] = {}
-        self._stream: tuple[str, dict[str, float]] | None = None  # role and settings of what is being sent
+        self._stream: _Stream | None = None
         self._changed = asyncio.Event()
         self._listened = asyncio.Event()
         self._ended = asyncio.Event()
         self._leaving = False
-        self._replies: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()  # one for each write of the host
+        self._replies: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()  # few for each write of the host
         self._life: asyncio.Task[None] | None = None
 
     def own_clock_s(self, world_s: float) -> float:
         """What the sensor's clock reads at a moment of the world, both in s."""
-        return self._clock_offset_s + (world_s - self._power_on_s) * self._clock_rate
+        return self.clock.reads(world_s)
 
     async def __aenter__(self) -> Self:
-        self._power_on_s = self._world.now_s()
+        self.clock = OwnClock(self._world.now_s(), offset_s=self._clock_offset_s, ppm=self._clock_ppm)
+        neighbours = _on_air.setdefault(self._radio, {})
+        around = Surroundings(self.address, self._now_s, self._world.now_s, self.clock, neighbours)
+        self.firmware = neighbours[self.address] = self._make(self._profile, around, self._rate_hz)
         device = self._device = await self._radio.device(self.name, self.address)
-        device.add_services([self._service(uuid) for uuid in self._profile.gatt])
+        device.add_services([self._service(name) for name in self._profile.gatt])
         device.on(Device.EVENT_CONNECTION, self._on_connection)
         self._life = asyncio.create_task(self._live(device), name=f"virtual sensor {self.name}")
         return self
@@ -201,6 +166,7 @@ class VirtualSensor:
         self._leaving = True
         self._changed.set()
         await asyncio.wait({life})
+        _on_air.get(self._radio, {}).pop(self.address, None)
         await self._radio.remove(device)
         if (fault := life.exception()) is not None and error is None:
             raise fault
@@ -212,6 +178,12 @@ class VirtualSensor:
     async def wait_for_end(self) -> None:
         """Wait until the motion's last sample has been sent, which on a busy computer can be after its time."""
         await self._ended.wait()
+
+    def tell(self, replies: Iterable[tuple[str, bytes]]) -> None:
+        """Send notifications or indications of the firmware's, such as (role, value), to whoever listens."""
+        for reply in replies:
+            self._replies.put_nowait(reply)
+        self._changed.set()
 
     # -- GATT ------------------------------------------------------------------------------------------------------
 
@@ -227,26 +199,24 @@ class VirtualSensor:
                 properties,
                 Attribute.Permissions.READABLE | Attribute.Permissions.WRITEABLE,
                 AttributeValue(
-                    read=lambda _connection, role=role: self._firmware.read(role),
-                    write=lambda _connection, value, role=role: self._on_write(role, value),
+                    read=lambda _connection, role=role: self.firmware.read(role),
+                    write=lambda _connection, value, role=role: self.tell(self.firmware.write(role, bytes(value))),
                 ),
             )
             characteristic.on(
                 Characteristic.EVENT_SUBSCRIPTION,
-                lambda _bearer, notify, _indicate, role=role: self._on_subscription(role, notify),
+                lambda _bearer, notify, indicate, role=role: self._on_subscription(role, notify, indicate),
             )
             self._characteristics[role] = characteristic
             characteristics.append(characteristic)
         return Service(service.uuid, characteristics)
 
-    def _on_write(self, role: str, value: bytes) -> None:
-        for reply in self._firmware.write(role, bytes(value)):
-            self._replies.put_nowait(reply)
-        self._changed.set()
-
-    def _on_subscription(self, role: str, notify: bool) -> None:  # noqa: FBT001 - called by bumble
-        (self._subscribed.add if notify else self._subscribed.discard)(role)
-        self._changed.set()
+    def _on_subscription(self, role: str, notify: bool, indicate: bool) -> None:  # noqa: FBT001 - called by bumble
+        if notify or indicate:
+            self._subscribed[role] = indicate and not notify
+        else:
+            self._subscribed.pop(role, None)
+        self.tell(self.firmware.subscribed(role, notify or indicate))
 
     def _on_connection(self, connection: Connection) -> None:
         self._connection = connection
@@ -256,12 +226,19 @@ class VirtualSensor:
     def _on_disconnection(self, _reason: int) -> None:
         self._connection = None
         self._subscribed.clear()
+        self.firmware.disconnected()
         self._changed.set()
 
-    async def _notify(self, role: str, value: bytes) -> None:
+    async def _send(self, role: str, value: bytes) -> None:
         connection, device = self._connection, self._device
-        if connection is not None and device is not None and role in self._subscribed:
-            await device.gatt_server.notify_subscriber(connection, self._characteristics[role], value)
+        if connection is None or device is None or role not in self._subscribed:
+            return
+        characteristic = self._characteristics[role]
+        if not self._subscribed[role]:
+            await device.gatt_server.notify_subscriber(connection, characteristic, value)
+            return
+        with contextlib.suppress(ProtocolError, TimeoutError):  # the link went before the confirmation came
+            await device.gatt_server.indicate_subscriber(connection, characteristic, value)
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -271,14 +248,15 @@ class VirtualSensor:
             sending: asyncio.Task[None] | None = None
             advertising = False
             while not self._leaving:
-                if self._connection is None and not advertising:
+                if self._connection is None and not advertising and self.firmware.powered:
                     await device.start_advertising(
                         advertising_data=self._advertisement(),
                         scan_response_data=self._scan_response(),
                         advertising_interval_min=_ADVERTISING_INTERVAL_MS,
                         advertising_interval_max=_ADVERTISING_INTERVAL_MS,
                     )
-                advertising = self._connection is None
+                    advertising = True
+                advertising = advertising and self._connection is None
                 stream = self._wanted_stream()
                 if stream != self._stream:
                     self._stream = stream
@@ -286,34 +264,45 @@ class VirtualSensor:
                     if sending is not None:
                         sending.cancel()
                     sending = None if stream is None else tasks.create_task(self._send_motion(stream[0]), name="motion")
+                if not self.firmware.powered and self._connection is not None:
+                    await self._replies.join()  # its last words
+                    await self._hang_up()
                 await self._changed.wait()
                 self._changed.clear()
             for task in (answering, sending):
                 if task is not None:
                     task.cancel()
 
-    def _wanted_stream(self) -> tuple[str, dict[str, float]] | None:
-        if self._connection is None or not self._firmware.measuring:
+    async def _hang_up(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            await connection.disconnect()
+
+    def _wanted_stream(self) -> _Stream | None:
+        if self._connection is None or not self.firmware.powered:
             return None
-        settings = dict(self._firmware.settings)
-        role = self._profile.stream_packet(settings)[1].role
-        return (role, settings) if role in self._subscribed else None
+        role = self.firmware.stream_role()
+        return (role, dict(self.firmware.settings), self.firmware.starts) if role in self._subscribed else None
 
     async def _answer(self) -> None:
         while True:
-            await self._notify(*await self._replies.get())
+            role, value = await self._replies.get()
+            await self._send(role, value)
+            self._replies.task_done()
 
     async def _send_motion(self, role: str) -> None:
         """Send the samples that are due, from now to the motion's end."""
-        settings = dict(self._firmware.settings)
-        encoder = StreamEncoder(self._profile, settings)
-        frames = self._profile.stream_packet(settings)[1].frames_at(settings["rate_hz"])
-        rate_hz = self._firmware.rate_hz * self._clock_rate  # on the world's clock
-        samples = _Samples(self._feed, self._duration_s, rate_hz)
+        firmware, clock = self.firmware, self.clock
+        encoder = firmware.encoder(self._connection.att_mtu if self._connection else 23)
+        frames = firmware.samples_per_notification()
+        rate_hz = firmware.rate_hz * clock.rate  # on the world's clock
+        samples = Samples(self._feed, self._duration_s, rate_hz)
         listening_s = self._world.now_s()
         began_s = await self._world.wait_for_motion()
         index = max(0, math.ceil((listening_s - began_s) * rate_hz))
-        self.first_sample_s = self.own_clock_s(began_s + index / rate_hz)
+        began_own_s = clock.reads(began_s)
+        self.first_sample_s = clock.reads(began_s + index / rate_hz)
+        held = 0  # samples that no notification has taken yet
         while index < samples.count:
             await self._world.sleep_until(began_s + (min(index + frames, samples.count) - 1) / rate_hz)
             due = min(math.floor((self._world.now_s() - began_s) * rate_hz + 1e-6) + 1, samples.count)
@@ -323,24 +312,30 @@ class VirtualSensor:
             if stop <= index:
                 continue
             acc, gyr = samples.take(index, stop)
-            sensor_s = self._clock_offset_s + (
-                (began_s - self._power_on_s) * self._clock_rate + np.arange(index, stop) / self._firmware.rate_hz
-            )
-            values = encoder.encode(acc, gyr, sensor_s)
+            values = encoder.encode(acc, gyr, began_own_s + np.arange(index, stop) / firmware.rate_hz)
             if stop == samples.count:
                 values += encoder.finish()
-            await self._send(role, values, stop - index, frames)
+            held = await self._send_packets(role, values, held + stop - index)
             index = stop
         self._ended.set()
 
-    async def _send(self, role: str, values: list[bytes], samples: int, frames: int) -> None:
-        for number, value in enumerate(values):
-            held = min(frames, samples - number * frames)
-            if self._radio.loses_payload(self.address):
+    async def _send_packets(self, role: str, values: list[bytes], samples: int) -> int:
+        """Send notifications that hold so many samples between them; give the samples that none has taken."""
+        together = self.firmware.packets_together
+        groups = [values[i : i + together] for i in range(0, len(values), together)]
+        each = max(self.firmware.samples_per_notification(), -(-samples // max(1, len(groups))))
+        for number, group in enumerate(groups):
+            told = [self.firmware.samples_in(value) for value in group]
+            held = min(each, samples - number * each) if None in told else sum(count or 0 for count in told)
+            lost = [self._radio.loses_payload(self.address) for _ in group]
+            if any(lost):
                 self.samples_lost += held
             else:
                 self.samples_sent += held
-                await self._notify(role, value)
+            for value, gone in zip(group, lost, strict=True):
+                if not gone:
+                    await self._send(role, value)
+        return 0 if groups else samples
 
     # -- advertising -----------------------------------------------------------------------------------------------
 

@@ -5,14 +5,12 @@ board) is there but answers nothing; switching off by command is refused.
 """
 
 import struct
-import time
-from collections.abc import Callable
 from typing import Final
 
 from bumble.att import ErrorCode
 
 from gonio.firmware_profiles import Profile
-from gonio.simulators.peripheral_firmware import Firmware, Replies, refuse
+from gonio.simulators.peripheral_firmware import Firmware, Replies, Surroundings, refuse
 
 _VERSION: Final = (3, 0, 0)
 _BATTERY_PERCENT: Final = 87
@@ -31,15 +29,8 @@ _STOP, _START = 0, 1
 class DotFirmware(Firmware):
     """A Movella DOT."""
 
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        address: str,
-        rate_hz: float | None = None,
-        now_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(profile, address=address, rate_hz=rate_hz, now_s=now_s)
+    def __init__(self, profile: Profile, around: Surroundings, rate_hz: float | None = None) -> None:
+        super().__init__(profile, around, rate_hz)
         self._device_control = bytearray(_CONTROL_SIZE)
         self._device_control[3:7] = bytes((10, 0, 30, 0))  # times until it sleeps, as delivered
         struct.pack_into("<H", self._device_control, _RATE_AT, int(self.rate_hz))
@@ -61,7 +52,7 @@ class DotFirmware(Firmware):
         return values[role]
 
     def _device_info(self) -> bytes:
-        mac = bytes.fromhex(self._address.replace(":", ""))
+        mac = bytes.fromhex(self.around.address.replace(":", ""))
         serial = int.from_bytes(b"\xd4" + mac, "big")
         built = (2023, 6, 1, 12, 0, 0)
         return struct.pack("<6s3BH5BIQ6s", mac[::-1], *_VERSION, *built, 0, serial, b"XS-T02")

@@ -5,14 +5,12 @@ that is good for ten seconds; a write without it is ignored without a word.
 """
 
 import struct
-import time
-from collections.abc import Callable
 from typing import Final
 
 from bumble.att import ErrorCode
 
 from gonio.firmware_profiles import Profile
-from gonio.simulators.peripheral_firmware import Firmware, Replies, refuse
+from gonio.simulators.peripheral_firmware import Firmware, Replies, Surroundings, refuse
 
 #: Rate of a sensor as delivered, Hz.
 _DELIVERED_RATE_HZ: Final = 10
@@ -32,22 +30,15 @@ _UNLOCK_CODE: Final = 0xB588
 class WitFirmware(Firmware):
     """A WitMotion BLE 5 sensor."""
 
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        address: str,
-        rate_hz: float | None = None,
-        now_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(profile, address=address, rate_hz=rate_hz or _DELIVERED_RATE_HZ, now_s=now_s)
+    def __init__(self, profile: Profile, around: Surroundings, rate_hz: float | None = None) -> None:
+        super().__init__(profile, around, rate_hz or _DELIVERED_RATE_HZ)
         self.measuring = True
         self._unlocked_until_s = float("-inf")
         self._registers = [0] * (_REGISTERS + _REGISTERS_PER_ANSWER)  # a read may begin at the last one
         self._registers[_RATE] = profile.settings["rate_hz"].values[self.settings["rate_hz"]]
         self._registers[_BATTERY] = _BATTERY_CENTIVOLT
         self._registers[_VERSION : _VERSION + 2] = (0x2A01, 0x0001)
-        serial = ("SIM" + address.replace(":", "")[-9:]).encode()
+        serial = ("SIM" + around.address.replace(":", "")[-9:]).encode()
         self._registers[_SERIAL : _SERIAL + 6] = struct.unpack("<6H", serial)
 
     def read(self, role: str) -> bytes:  # noqa: ARG002 - it is the same for every role
@@ -65,8 +56,8 @@ class WitFirmware(Firmware):
             return [("data", self._answer(value & 0xFF))] if value & 0xFF < _REGISTERS else []
         if register == _UNLOCK:
             if value == _UNLOCK_CODE:
-                self._unlocked_until_s = self._now_s() + _UNLOCK_S
-        elif register != _SAVE and register < _REGISTERS and self._now_s() <= self._unlocked_until_s:
+                self._unlocked_until_s = self.around.now_s() + _UNLOCK_S
+        elif register != _SAVE and register < _REGISTERS and self.around.now_s() <= self._unlocked_until_s:
             self._set(register, value)
         return []
 

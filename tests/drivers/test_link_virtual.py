@@ -111,7 +111,7 @@ async def test_a_dot_gives_every_sample_it_was_fed_once_and_in_order() -> None:
         assert link.info.battery_percent == 87
         assert link.info.rate_hz == 60.0
         assert link.info.mtu >= 43
-        one.sensor._clock_offset_s += 4293.0 - one.sensor.own_clock_s(one.world.now_s())
+        one.sensor.clock.zero_own_s += 4293.0 - one.sensor.own_clock_s(one.world.now_s())
         chunks = await whole_motion(one, link)
         counters = link.counters
     k = np.arange(301)

@@ -18,6 +18,7 @@ from gonio.firmware_profiles import Profile, get_profile
 from gonio.signal.consts import FloatArray
 from gonio.simulators.bleak_backend import backends
 from gonio.simulators.peripheral import VirtualSensor, sensor_address
+from gonio.simulators.peripheral_firmware import Surroundings
 from gonio.simulators.peripheral_wit import WitFirmware
 from gonio.simulators.radio import Radio
 from gonio.simulators.world import World
@@ -197,7 +198,8 @@ async def test_a_witmotion_answers_register_reads_in_its_stream() -> None:
 
 def test_an_unlock_of_a_witmotion_expires_after_ten_seconds() -> None:
     now_s = 0.0
-    firmware = WitFirmware(get_profile("witmotion_ble5"), address="E5:57:49:54:4D:01", now_s=lambda: now_s)
+    around = Surroundings("E5:57:49:54:4D:01", now_s=lambda: now_s)
+    firmware = WitFirmware(get_profile("witmotion_ble5"), around)
     firmware.write("command", bytes.fromhex("FFAA6988B5"))
     now_s = 10.5
     firmware.write("command", bytes.fromhex("FFAA030900"))

@@ -1,0 +1,56 @@
+"""The families that virtual sensors exist of: a line for each."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from gonio.errors import UsageError
+from gonio.simulators.peripheral_dot import DotFirmware
+from gonio.simulators.peripheral_firmware import Firmware
+from gonio.simulators.peripheral_wit import WitFirmware
+
+
+class VirtualFamily(NamedTuple):
+    """How a family is simulated.
+
+    Attributes:
+        firmware: what answers and measures.
+        name: beginning of the advertised name, 17 characters at most; it fits the profile and says SIM.
+        address: the first five bytes of the static random address.
+    """
+
+    firmware: type[Firmware]
+    name: str
+    address: str
+
+
+FAMILIES: Final[Mapping[str, VirtualFamily]] = {
+    "movella_dot": VirtualFamily(DotFirmware, "Movella DOT SIM", "D4:22:CD:51:4D"),
+    "witmotion_ble5": VirtualFamily(WitFirmware, "WT901BLE67 SIM", "E5:57:49:54:4D"),
+}
+
+
+def simulated_families() -> tuple[str, ...]:
+    """The families that virtual sensors exist of."""
+    return tuple(FAMILIES)
+
+
+def virtual_family(family: str) -> VirtualFamily:
+    """Give how a family is simulated.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if family not in FAMILIES:
+        known = ", ".join(simulated_families())
+        raise UsageError(f"there is no virtual sensor of the family {family}; there are {known}")
+    return FAMILIES[family]
+
+
+def sensor_name(family: str, number: int) -> str:
+    """Name of the n-th virtual sensor of a family; it fits the profile and says that it is simulated."""
+    return f"{virtual_family(family).name} {number}"
+
+
+def sensor_address(family: str, number: int) -> str:
+    """Static random address of the n-th virtual sensor of a family (0 to 255)."""
+    return f"{virtual_family(family).address}:{number:02X}"
