@@ -1,14 +1,20 @@
 """What the host writes: commands built from a profile's templates, read back from bytes, and sequences of them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, TypeAlias
 
 from gonio.drivers.errors import CodecError
 from gonio.drivers.fields import Decoded, Value
 from gonio.errors import UsageError
-from gonio.firmware_profiles.commands import Command, Slot
+from gonio.firmware_profiles.commands import Ask, Command, Parameter, Said, Slot, Step, parse_template
+from gonio.firmware_profiles.parts import Number
 from gonio.firmware_profiles.schema import Profile
+
+#: The sequences of a profile.
+Which: TypeAlias = Literal["recover", "prepare", "start", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,24 @@ class Wait:
     seconds: float
 
 
-Action: TypeAlias = Subscribe | Unsubscribe | Write | Read | Wait
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Write a command and wait for the packet that answers it.
+
+    Attributes:
+        write: what is written, None where the answer comes by itself.
+        characteristic: UUID that the answer comes on.
+        ask: what the answer must be, and what is learned of it.
+        again_after: by value of an answer that is not as expected: what to write before asking once more.
+    """
+
+    write: Write | None
+    characteristic: str
+    ask: Ask
+    again_after: Mapping[Said, Write]
+
+
+Action: TypeAlias = Subscribe | Unsubscribe | Write | Read | Wait | Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +90,13 @@ class WrittenCommand:
         name: of the command in the profile.
         shown_as: how ``gonio decode`` calls it.
         parameters: values by name; of a setting its value, not its code.
+        refused: what is wrong with parameters that are out of bounds, which no sensor accepts.
     """
 
     name: str
     shown_as: str
     parameters: Mapping[str, Value]
+    refused: tuple[str, ...] = ()
 
 
 def encode_command(profile: Profile, name: str, parameters: Mapping[str, object] | None = None) -> bytes:
@@ -97,22 +122,48 @@ def encode_command(profile: Profile, name: str, parameters: Mapping[str, object]
 
 def _slot_bytes(profile: Profile, name: str, command: Command, slot: Slot, given: Mapping[str, object]) -> bytes:
     if slot.fixed is not None:
-        return slot.fixed.to_bytes(slot.size, "little")
+        return _number_bytes(slot, slot.fixed)
     if slot.name not in given:
         raise UsageError(f"command {name} of {profile.family} needs {slot.name}")
     value = given[slot.name]
-    if slot.name in profile.settings:
+    bounds = command.parameters.get(slot.name)
+    if slot.name in profile.settings and (bounds is None or bounds.codes):
         chosen = profile.resolve({slot.name: value})[slot.name]
-        return profile.settings[slot.name].values[chosen].to_bytes(slot.size, "little")
+        codes = bounds.codes if bounds else profile.settings[slot.name].values
+        if chosen not in codes:
+            raise UsageError(f"command {name} has no {slot.name} {chosen}; it has {', '.join(map(str, codes))}")
+        return _number_bytes(slot, codes[chosen])
     if slot.type == "ascii":
         text = str(value)
         if not text.isascii() or len(text) > slot.size:
             raise UsageError(f"command {name}: {slot.name} takes up to {slot.size} ASCII characters, not {text!r}")
         return text.encode().ljust(slot.size, b"\0")
-    bounds = command.parameters[slot.name]
-    if not isinstance(value, int) or not bounds.min <= value <= bounds.max:
-        raise UsageError(f"command {name}: {slot.name} must be {bounds.min} to {bounds.max}, not {value!r}")
-    return value.to_bytes(slot.size, "little")
+    problem = _out_of_bounds(slot, bounds or Parameter(min=0, max=0), value)
+    if problem or not isinstance(value, int):
+        raise UsageError(f"command {name}: {problem}")
+    return _number_bytes(slot, _code(bounds, value))
+
+
+def _number_bytes(slot: Slot, number: int) -> bytes:
+    return str(number).encode() if slot.type == "dec" else number.to_bytes(slot.size, "little")
+
+
+def _out_of_bounds(slot: Slot, bounds: Parameter, value: object) -> str | None:
+    """Say what a parameter must be, or None when it is."""
+    if bounds.codes:
+        return None if value in bounds.codes else f"{slot.name} must be one of {list(bounds.codes)}, not {value!r}"
+    least, most = bounds.min or 0, bounds.max or 0
+    if isinstance(value, int) and least <= value <= most and value % bounds.step == 0:
+        return None
+    steps = f" in steps of {bounds.step}" if bounds.step > 1 else ""
+    return f"{slot.name} must be {least} to {most}{steps}, not {value!r}"
+
+
+def _code(bounds: Parameter | None, value: int) -> int:
+    """Give the number on the wire."""
+    if bounds is None:
+        return value
+    return bounds.codes[value] if bounds.codes else value // bounds.step
 
 
 def decode_command(profile: Profile, characteristic: str, data: bytes) -> WrittenCommand:
@@ -128,31 +179,46 @@ def decode_command(profile: Profile, characteristic: str, data: bytes) -> Writte
         CodecError: the bytes are no command of the profile.
     """
     role = profile.role_of(characteristic)
+    doubtful: WrittenCommand | None = None
     for name, command in profile.commands.items():
-        if command.role == role:
-            parameters = _match(profile, command, data)
-            if parameters is not None:
-                return WrittenCommand(name, (command.shown_as or name).format_map(parameters), parameters)
-    raise CodecError(f"{data.hex()} is no command of {profile.family} on {role}")
+        if command.role == role and (match := _pattern(command.written).fullmatch(data)):
+            written = _read_back(profile, name, command, match)
+            if written and not written.refused:
+                return written
+            doubtful = doubtful or written
+    if doubtful is None:
+        raise CodecError(f"{data.hex()} is no command of {profile.family} on {role}")
+    return doubtful
 
 
-def _match(profile: Profile, command: Command, data: bytes) -> dict[str, Value] | None:
-    if len(data) != command.size:
-        return None
-    parameters: dict[str, Value] = {}
-    at = 0
-    for part in command.template:
+@cache
+def _pattern(template: str) -> re.Pattern[bytes]:
+    """Make the pattern of a command's bytes, with a group for each place in its template."""
+    parts = []
+    for part in parse_template(template):
         if isinstance(part, bytes):
-            if data[at : at + len(part)] != part:
-                return None
-            at += len(part)
-            continue
-        value = _slot_value(profile, command, part, data[at : at + part.size])
+            parts.append(re.escape(part))
+        else:
+            parts.append(rb"([0-9]{1,%d})" % part.size if part.type == "dec" else rb"(.{%d})" % part.size)
+    return re.compile(b"".join(parts), re.DOTALL)
+
+
+def _read_back(profile: Profile, name: str, command: Command, match: re.Match[bytes]) -> WrittenCommand | None:
+    """Give a command with its parameters; those out of bounds are said; None where the bytes cannot be it."""
+    parameters: dict[str, Value] = {}
+    refused: list[str] = []
+    slots = [part for part in command.template if isinstance(part, Slot)]
+    for slot, data in zip(slots, match.groups(), strict=True):
+        value = _slot_value(profile, command, slot, data)
         if value is None:
             return None
-        parameters[part.name] = value
-        at += part.size
-    return parameters
+        parameters[slot.name] = value
+        bounds = command.parameters.get(slot.name)
+        if bounds and slot.type != "ascii" and slot.fixed is None and (bad := _out_of_bounds(slot, bounds, value)):
+            refused.append(bad)
+    if refused and not command.unmistakable:
+        return None
+    return WrittenCommand(name, (command.shown_as or name).format_map(parameters), parameters, tuple(refused))
 
 
 def _slot_value(profile: Profile, command: Command, slot: Slot, data: bytes) -> Value:
@@ -160,13 +226,15 @@ def _slot_value(profile: Profile, command: Command, slot: Slot, data: bytes) -> 
     if slot.type == "ascii":
         text = data.rstrip(b"\0")
         return text.decode() if text.isascii() else None
-    code = int.from_bytes(data, "little")
+    code = int(data) if slot.type == "dec" else int.from_bytes(data, "little")
     if slot.fixed is not None:
         return code if code == slot.fixed else None
-    if slot.name in profile.settings:
-        return profile.settings[slot.name].code_value(code)
-    bounds = command.parameters[slot.name]
-    return code if bounds.min <= code <= bounds.max else None
+    bounds = command.parameters.get(slot.name)
+    if bounds and bounds.codes:
+        return next((value for value, known in bounds.codes.items() if known == code), None)
+    if bounds is None:
+        return profile.settings[slot.name].code_value(code) if slot.name in profile.settings else None
+    return code * bounds.step
 
 
 def describe_command(profile: Profile, written: WrittenCommand) -> Decoded:
@@ -176,40 +244,68 @@ def describe_command(profile: Profile, written: WrittenCommand) -> Decoded:
         setting = profile.settings.get(name)
         if setting and setting.name_key and isinstance(value, int | float) and value in setting.names:
             described[setting.name_key] = setting.names[value]
+    meaning = profile.commands[written.name].meaning
+    if meaning:
+        described["meaning"] = meaning.format_map(written.parameters)
+    if written.refused:
+        described["refused"] = list(written.refused)
     return described
 
 
-def build_sequence(
-    profile: Profile, which: Literal["recover", "prepare", "start", "stop"], settings: Mapping[str, int | float]
-) -> tuple[Action, ...]:
-    """Build the steps of a sequence, with their bytes.
+def build_sequence(profile: Profile, which: Which, settings: Mapping[str, Number]) -> tuple[Action, ...]:
+    """Build what is done in a sequence under settings, with the bytes.
 
     Args:
         profile: the family.
         which: the sequence.
-        settings: as ``profile.resolve`` gives them.
+        settings: settings and learned values, as ``profile.resolve`` gives them.
 
     Raises:
         UsageError: the family gives no motion stream, or not under these settings.
     """
+    steps = sequence_steps(profile, which)
+    return tuple(build_step(profile, step, settings) for step in steps if step.applies(settings))
+
+
+def sequence_steps(profile: Profile, which: Which) -> tuple[Step, ...]:
+    """Give the steps of a sequence, those included that are done only under some settings.
+
+    Raises:
+        UsageError: the family gives no motion stream.
+    """
     if profile.sequences is None:
         raise UsageError(f"{profile.family} gives no motion stream")
-    stream_role = profile.stream_packet(settings)[1].role
-    actions: list[Action] = []
-    for step in getattr(profile.sequences, which):
-        role = step.subscribe or step.unsubscribe or step.read
-        uuid = profile.characteristic(stream_role if role == "stream" else role).uuid if role else ""
-        if step.subscribe:
-            actions.append(Subscribe(uuid))
-        elif step.unsubscribe:
-            actions.append(Unsubscribe(uuid))
-        elif step.read:
-            actions.append(Read(uuid))
-        elif step.wait_s:
-            actions.append(Wait(step.wait_s))
-        else:
-            actions.append(write_action(profile, step.write, settings))
-    return tuple(actions)
+    steps: tuple[Step, ...] = getattr(profile.sequences, which)
+    return steps
+
+
+def build_step(profile: Profile, step: Step, settings: Mapping[str, Number]) -> Action:
+    """Build what is done in one step, with its bytes; arguments and errors as ``build_sequence``."""
+    role = step.subscribe or step.unsubscribe or step.read
+    uuid = ""
+    if role:
+        uuid = profile.characteristic(profile.stream(settings).role if role == "stream" else role).uuid
+    if step.subscribe:
+        return Subscribe(uuid)
+    if step.unsubscribe:
+        return Unsubscribe(uuid)
+    if step.read:
+        return Read(uuid)
+    if step.wait_s:
+        return Wait(step.wait_s)
+    if step.write:
+        return write_action(profile, step.write, settings)
+    return _question(profile, step, settings)
+
+
+def _question(profile: Profile, step: Step, settings: Mapping[str, Number]) -> Question:
+    ask = step.ask
+    if ask is None:  # a step has just one action
+        raise UsageError("the step does nothing")
+    write = write_action(profile, ask.write, settings) if ask.write else None
+    source = profile.characteristic(profile.packets[ask.answer].role).uuid
+    again_after = {said: write_action(profile, name, settings) for said, name in ask.again_after.items()}
+    return Question(write, source, ask, again_after)
 
 
 def write_action(profile: Profile, name: str, parameters: Mapping[str, object] | None = None) -> Write:

@@ -150,6 +150,10 @@ class SensorConnection:
             raise self.unsuitable(f"it has no characteristic {uuid}")
         return found
 
+    def has(self, uuid: str) -> bool:
+        """Whether the sensor has a characteristic, which its profile does not need."""
+        return any(one.uuid.lower() == uuid for one in self._connected().services.characteristics.values())
+
     def unsuitable(self, what: str) -> SensorUnsuitableError:
         """Make the error that says what the sensor lacks."""
         return SensorUnsuitableError(

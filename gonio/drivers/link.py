@@ -7,7 +7,7 @@ whoever wants the sensor back makes a new one, which assumes nothing about the s
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -15,13 +15,27 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 
 from gonio.drivers.codec import Notification, StreamDecoder, reading_value
-from gonio.drivers.commands import Action, Read, Subscribe, Unsubscribe, Wait, Write, build_sequence, write_action
+from gonio.drivers.commands import (
+    Action,
+    Question,
+    Read,
+    Subscribe,
+    Unsubscribe,
+    Wait,
+    Which,
+    Write,
+    build_step,
+    sequence_steps,
+    write_action,
+)
 from gonio.drivers.connection import SensorConnection
 from gonio.drivers.inbox import Inbox
 from gonio.drivers.link_errors import SensorLostError, SensorRefusedError
 from gonio.drivers.link_values import LinkCounters, Patience, SensorInfo
+from gonio.drivers.packets import find_packet
 from gonio.drivers.scan import FoundSensor, scan
 from gonio.firmware_profiles import Profile
+from gonio.firmware_profiles.commands import Ask, Said, Step
 from gonio.signal.chunks import SampleChunk
 
 __all__ = ["FoundSensor", "LinkCounters", "Patience", "SensorInfo", "SensorLink", "scan"]
@@ -35,8 +49,10 @@ _SILENT_NOTIFICATIONS: Final = 5
 #: After a silence, s: when it was this program that stood still, what has come meanwhile is delivered only now.
 _GRACE_S: Final = 0.2
 
-Sequence = Literal["recover", "prepare", "start", "stop"]
-_SEQUENCES: Final[tuple[Sequence, ...]] = ("recover", "prepare", "start", "stop")
+#: Values that wait for whoever has asked for one: more than a sensor can send while it answers.
+_ANSWERS_CAPACITY: Final = 256
+
+_SEQUENCES: Final[tuple[Which, ...]] = ("recover", "prepare", "start", "stop")
 
 
 class SensorLink:
@@ -82,7 +98,8 @@ class SensorLink:
             chosen["payload_mode"] = payload
         self._settings = profile.resolve(chosen)
         self._decoder = StreamDecoder(profile, self._settings)
-        self._sequences = {which: build_sequence(profile, which, self._settings) for which in _SEQUENCES}
+        for which in _SEQUENCES:
+            sequence_steps(profile, which)
         self._found = found
         self._profile = profile
         self._monotonic_ns = monotonic_ns
@@ -93,6 +110,8 @@ class SensorLink:
         )
         self._queue_capacity = queue_capacity
         self._streaming = False
+        self._subscribed: set[str] = set()
+        self._asked: tuple[str, asyncio.Queue[bytes]] | None = None  # where an answer is awaited, and what came there
         self._notifications = 0
         self._bytes = 0
         self._past = LinkCounters()  # of earlier streams over this link
@@ -125,6 +144,7 @@ class SensorLink:
             await self._perform("recover")
             battery = await self._reading("battery")
             firmware = await self._reading("firmware")
+            self._heed_firmware("" if firmware is None else str(firmware))
             await self._perform("prepare")
         except BaseException:
             await self._connection.disconnect()
@@ -163,10 +183,10 @@ class SensorLink:
             return
         counted = self.counters
         self._past = LinkCounters(malformed=counted.malformed, dropped=counted.dropped, restarts=counted.restarts)
-        self._decoder = StreamDecoder(self._profile, self._settings)
         self._inbox = Inbox(self._queue_capacity)
         self._streaming = True
         await self._perform("start")
+        self._decoder = StreamDecoder(self._profile, self._settings)  # only now is everything learned
 
     async def stop(self) -> None:
         """Stop the sensor; ``chunks`` ends after what has come until then. Does nothing when nothing runs.
@@ -216,15 +236,19 @@ class SensorLink:
 
     def _silence_limit_s(self) -> float:
         rate_hz = float(self._settings["rate_hz"])
-        frames = self._profile.stream_packet(self._settings)[1].frames_at(rate_hz)
-        return max(self._patience.silence_s, _SILENT_NOTIFICATIONS * frames / rate_hz)
+        samples = self._profile.stream(self._settings).samples_at(rate_hz)
+        return max(self._patience.silence_s, _SILENT_NOTIFICATIONS * samples / rate_hz)
 
-    def _on_notification(self, _characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
+    def _on_value(self, characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
         # A plain function: bleak would make a task of a coroutine for every packet, that nobody awaits.
         arrival_ns = self._monotonic_ns()
-        self._notifications += 1
-        self._bytes += len(data)
-        self._inbox.put(Notification(self._decoder.characteristic, bytes(data), arrival_ns))
+        uuid = characteristic.uuid.lower()
+        if self._asked is not None and self._asked[0] == uuid and not self._asked[1].full():
+            self._asked[1].put_nowait(bytes(data))
+        if uuid == self._decoder.characteristic and self._streaming:
+            self._notifications += 1
+            self._bytes += len(data)
+            self._inbox.put(Notification(uuid, bytes(data), arrival_ns))
 
     def _on_lost(self, error: SensorLostError) -> None:
         self._inbox.end(error)
@@ -232,19 +256,32 @@ class SensorLink:
     # -- operations ------------------------------------------------------------------------------------------------
 
     def _check_characteristics(self) -> None:
-        for actions in self._sequences.values():
-            for action in actions:
-                match action:
-                    case Subscribe(uuid):
-                        needed: tuple[str, ...] = ("notify", "indicate")
-                    case Write(uuid):
-                        needed = ("write", "write-without-response")
-                    case Read(uuid):
-                        needed = ("read",)
-                    case _:
-                        continue
-                if not set(needed) & set(self._connection.characteristic(uuid).properties):
-                    raise self._connection.unsuitable(f"its characteristic {uuid} does not offer {' or '.join(needed)}")
+        for which in _SEQUENCES:
+            for step in sequence_steps(self._profile, which):
+                if step.applies(self._settings):
+                    self._check_action(build_step(self._profile, step, self._settings))
+
+    def _check_action(self, action: Action) -> None:
+        match action:
+            case Subscribe(uuid):
+                needed: tuple[str, ...] = ("notify", "indicate")
+            case Write(uuid) | Question(Write(uuid)):
+                needed = ("write", "write-without-response")
+            case Read(uuid):
+                needed = ("read",)
+            case _:
+                return
+        if not set(needed) & set(self._connection.characteristic(uuid).properties):
+            raise self._connection.unsuitable(f"its characteristic {uuid} does not offer {' or '.join(needed)}")
+
+    def _heed_firmware(self, firmware: str) -> None:
+        """Go on with the packets and steps of the sensor's firmware."""
+        if not self._profile.supports(firmware):
+            raise self._connection.unsuitable(
+                f"its firmware is {firmware}, the profile is good for {self._profile.firmware}"
+            )
+        self._profile = self._profile.for_firmware(firmware)
+        self._decoder = StreamDecoder(self._profile, self._settings)
 
     async def _check_mtu(self) -> int:
         needed = self._profile.min_mtu(self._settings)
@@ -253,22 +290,87 @@ class SensorLink:
             raise self._connection.unsuitable(f"the link has an MTU of {mtu} bytes, its stream needs {needed}")
         return mtu
 
-    async def _perform(self, which: Sequence) -> None:
-        for action in self._sequences[which]:
+    async def _perform(self, which: Which) -> None:
+        for step in sequence_steps(self._profile, which):
+            if step.applies(self._settings):
+                await self._do(step)
+
+    async def _do(self, step: Step) -> None:
+        action = build_step(self._profile, step, self._settings)
+        try:
             await self._act(action)
+        except SensorRefusedError:
+            if not step.optional:
+                raise
 
     async def _act(self, action: Action) -> None:
         match action:
             case Subscribe(uuid):
-                await self._connection.subscribe(uuid, self._on_notification)
+                await self._subscribe(uuid)
             case Unsubscribe(uuid):
+                self._subscribed.discard(uuid)
                 await self._connection.unsubscribe(uuid)
             case Write():
                 await self._connection.write(action.characteristic, action.data, action.command)
             case Read(uuid):
                 await self._connection.read(uuid, f"give {uuid}")
+            case Question():
+                await self._inquire(action)
             case Wait(seconds):
                 await asyncio.sleep(seconds)
+
+    async def _subscribe(self, uuid: str) -> None:
+        if uuid not in self._subscribed:
+            await self._connection.subscribe(uuid, self._on_value)
+            self._subscribed.add(uuid)
+
+    async def _inquire(self, question: Question) -> None:
+        """Ask until the answer is as expected, at most once more for each remedy; learn from it.
+
+        Raises:
+            SensorRefusedError: it is not, or there is none in time.
+        """
+        remedies = dict(question.again_after)
+        while True:
+            answer = await self._answer(question)
+            wrong = _unexpected(question.ask, answer)
+            if wrong is None:
+                learned = {name: answer[key] for name, key in question.ask.learn.items() if key in answer}
+                self._settings = self._profile.resolve({**self._settings, **learned})
+                return
+            remedy = remedies.pop(wrong, None)
+            if remedy is None:
+                raise SensorRefusedError(self._refusal(question, answer, wrong))
+            await self._answer(Question(remedy, question.characteristic, question.ask, {}), needed=False)
+
+    async def _answer(self, question: Question, *, needed: bool = True) -> Mapping[str, object]:
+        """Write, and wait for the answer; where none is needed, any packet on its characteristic will do."""
+        ask = question.ask
+        came: asyncio.Queue[bytes] = asyncio.Queue(_ANSWERS_CAPACITY)
+        self._asked = (question.characteristic, came)
+        try:
+            if question.write:
+                await self._connection.write(question.write.characteristic, question.write.data, question.write.command)
+            async with asyncio.timeout(ask.timeout_s):
+                while True:
+                    answer = find_packet(self._profile, ask.answer, await came.get())
+                    if answer is not None and (not needed or _says(answer, ask.match)):
+                        return answer
+        except TimeoutError:
+            if self._connection.lost is not None:
+                raise self._connection.lost from None
+            if not needed:
+                return {}
+            raise SensorRefusedError(
+                f"{self._connection.label} did not answer {_asked_for(question)} within {ask.timeout_s:.3g} s"
+            ) from None
+        finally:
+            self._asked = None
+
+    def _refusal(self, question: Question, answer: Mapping[str, object], wrong: Said) -> str:
+        said = ", ".join(f"{key} {value}" for key, value in answer.items() if isinstance(value, str | int | float))
+        advice = question.ask.refusals.get(wrong)
+        return f"{self._connection.label} refused {_asked_for(question)}: {advice or 'it answered ' + said}"
 
     async def _reading(self, name: Literal["battery", "firmware"]) -> int | float | str | None:
         """Ask for a reading; None when the family has none, or the sensor does not give it."""
@@ -276,23 +378,37 @@ class SensorLink:
         if reading is None:
             return None
         uuid = self._profile.characteristic(self._profile.packets[reading.packet].role).uuid
+        if not self._connection.has(uuid):
+            return None
         if reading.command is None:
             return reading_value(self._profile, name, await self._connection.read(uuid, f"tell its {name}"))
-        answer: asyncio.Future[int | float | str] = asyncio.get_running_loop().create_future()
+        write = write_action(self._profile, reading.command, self._settings)
+        was_subscribed = uuid in self._subscribed
+        await self._subscribe(uuid)
+        ask = Ask(answer=reading.packet, timeout_s=reading.timeout_s)
+        value: object = None
+        with contextlib.suppress(SensorRefusedError):
+            value = (await self._answer(Question(write, uuid, ask, {}))).get(reading.value)
+        if not was_subscribed:
+            await self._act(Unsubscribe(uuid))
+        return value if isinstance(value, int | float | str) else None
 
-        def on_answer(_characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
-            value = reading_value(self._profile, name, bytes(data))
-            if value is not None and not answer.done():
-                answer.set_result(value)
 
-        await self._connection.subscribe(uuid, on_answer)
-        await self._act(write_action(self._profile, reading.command, self._settings))
-        value: int | float | str | None = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(reading.timeout_s):
-                value = await answer
-        await self._connection.unsubscribe(uuid)
-        return value
+def _says(answer: Mapping[str, object], match: Mapping[str, Said]) -> bool:
+    return all(answer.get(key) == value for key, value in match.items())
+
+
+def _unexpected(ask: Ask, answer: Mapping[str, object]) -> Said | None:
+    """Give the value in an answer that is not as expected, None when all are."""
+    for key, wanted in ask.expect.items():
+        value = answer.get(key)
+        if value not in (wanted if isinstance(wanted, list) else [wanted]):
+            return value if isinstance(value, bool | int | float | str) else ""
+    return None
+
+
+def _asked_for(question: Question) -> str:
+    return question.write.command if question.write else question.ask.answer
 
 
 async def _next(inbox: Inbox, limit_s: float) -> list[Notification]:

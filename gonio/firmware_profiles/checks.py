@@ -61,10 +61,14 @@ def _numbers_of(profile: Profile, slot: Slot, command: Command) -> tuple[int, ..
     """Give the numbers that a parameter can take on the wire, or their bounds."""
     if slot.fixed is not None:
         return (slot.fixed,)
+    bounds = command.parameters.get(slot.name)
+    if bounds and bounds.min is not None and bounds.max is not None:
+        return (bounds.min, bounds.max)
+    if bounds:
+        return tuple(bounds.codes.values())
     if slot.name in profile.settings:
         return tuple(profile.settings[slot.name].values.values())
-    bounds = command.parameters.get(slot.name)
-    return (bounds.min, bounds.max) if bounds else ()
+    return ()
 
 
 def _sequence_problems(profile: Profile, sequences: Sequences) -> Iterator[str]:

@@ -3,17 +3,24 @@
 Templates of commands
     ``"FF AA 03 {rate_hz:u8} 00"``: bytes in hexadecimal, ``00*6`` for six equal ones, and parameters in braces with
     their type. ``{visit_index:u8=16}`` is a named byte that is always 16. A parameter named like a setting takes that
-    setting's values and their codes; any other must have its bounds under ``parameters``.
+    setting's values and their codes (or the codes that the command gives under ``parameters``); any other must have
+    its bounds there. ``'/Meas/IMU6/'`` is text, ``{rate_hz:dec}`` a number written in decimal digits, of any length.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from functools import cache
+from typing import Final, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from gonio.firmware_profiles.packets import TYPE_BYTES
 from gonio.firmware_profiles.parts import Name, Number, Part, Unit
+from gonio.firmware_profiles.versions import FirmwareRange
+
+#: One value of a decoded packet.
+Said: TypeAlias = bool | int | float | str
 
 
 class Setting(Part):
@@ -50,21 +57,35 @@ class Setting(Part):
 
 
 class Parameter(Part):
-    """Bounds of a command's parameter, both inclusive."""
+    """What a command's parameter can be: numbers from min to max, both inclusive, or values with their codes.
 
-    min: int
-    max: int
+    Attributes:
+        min: smallest number.
+        max: largest number.
+        codes: value -> code on the wire, where the command has other codes for a setting than the setting itself.
+        step: the number on the wire counts steps of this: 10 for a period in ms that is sent in tens.
+    """
+
+    min: int | None = None
+    max: int | None = None
+    codes: dict[Number, int] = Field(default_factory=dict)
+    step: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.min > self.max:
+        if bool(self.codes) == (self.min is not None and self.max is not None):
+            raise ValueError("give either min and max, or codes")
+        if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is above max {self.max}")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A named place in a command's template; ``fixed`` is its value where it never varies."""
+    """A named place in a command's template; ``fixed`` is its value where it never varies.
+
+    ``size`` is its bytes on the wire, the most there can be for decimal digits (``dec``).
+    """
 
     name: str
     type: str
@@ -74,10 +95,14 @@ class Slot:
 
 _TOKEN = re.compile(
     r"(?P<byte>[0-9A-Fa-f]{2})(\*(?P<times>\d{1,3}))?"
-    r"|\{(?P<name>[a-z][a-z0-9_]*):(?P<type>u8|u16|u32|ascii(?P<chars>\d{1,2}))(=(?P<fixed>\d+))?\}"
+    r"|'(?P<text>[ -&(-~]+)'"
+    r"|\{(?P<name>[a-z][a-z0-9_]*):(?P<type>u8|u16|u32|u64|dec|ascii(?P<chars>\d{1,2}))(=(?P<fixed>\d+))?\}"
 )
+_WORD: Final = re.compile(r"'[^']*'|\S+")
+DECIMAL_DIGITS: Final = 9
 
 
+@cache
 def parse_template(text: str) -> tuple[bytes | Slot, ...]:
     """Split a command's template into fixed bytes and named places.
 
@@ -85,14 +110,18 @@ def parse_template(text: str) -> tuple[bytes | Slot, ...]:
         ValueError: a word of it is neither.
     """
     parts: list[bytes | Slot] = []
-    for word in text.split():
+    for word in _WORD.findall(text):
         match = _TOKEN.fullmatch(word)
         if match is None:
-            raise ValueError(f"{word!r} is neither a byte (FF, 00*6) nor a parameter ({{name:u8}}, {{name:u8=1}})")
+            raise ValueError(
+                f"{word!r} is neither a byte (FF, 00*6) nor text ('abc') nor a parameter ({{name:u8}}, {{name:u8=1}})"
+            )
         if match["byte"]:
             parts.append(bytes.fromhex(match["byte"]) * int(match["times"] or 1))
+        elif match["text"]:
+            parts.append(match["text"].encode("ascii"))
         else:
-            size = int(match["chars"]) if match["chars"] else TYPE_BYTES[match["type"]]
+            size = int(match["chars"]) if match["chars"] else TYPE_BYTES.get(match["type"], DECIMAL_DIGITS)
             fixed = int(match["fixed"]) if match["fixed"] else None
             parts.append(Slot(match["name"], "ascii" if match["chars"] else match["type"], size, fixed))
     return tuple(parts)
@@ -107,6 +136,9 @@ class Command(Part):
         written: the template, under the key ``bytes`` (see the head of this module).
         parameters: bounds of the parameters that are no settings.
         shown_as: how a decoded one is called, when not by its name; may hold parameters in braces.
+        meaning: what it does in words, which a decoded one says too; may hold parameters in braces.
+        unmistakable: nothing else is written there with as many bytes, so that one with a parameter out of bounds is
+            still told as this command, and what is wrong with it.
     """
 
     title: str
@@ -114,6 +146,8 @@ class Command(Part):
     written: str = Field(alias="bytes")
     parameters: dict[Name, Parameter] = Field(default_factory=dict)
     shown_as: str | None = None
+    meaning: str | None = None
+    unmistakable: bool = False
 
     @property
     def template(self) -> tuple[bytes | Slot, ...]:
@@ -122,7 +156,7 @@ class Command(Part):
 
     @property
     def size(self) -> int:
-        """Bytes written."""
+        """Bytes written, at most."""
         return sum(len(part) if isinstance(part, bytes) else part.size for part in self.template)
 
     @model_validator(mode="after")
@@ -131,29 +165,77 @@ class Command(Part):
         return self
 
 
-class Step(Part):
-    """One step of a sequence: exactly one of these.
+class Ask(Part):
+    """A question to the sensor: write a command, and wait for the packet that answers it.
 
-    A role may be ``stream``: the characteristic that carries the chosen packet.
+    What comes on the answer's characteristic meanwhile and is another packet, or says something else under a key of
+    ``match``, is passed over; its notifications must be on (``subscribe``).
 
     Attributes:
-        subscribe: role whose notifications are switched on.
+        write: the command; without one, the answer comes by itself.
+        answer: the packet.
+        match: what it says when it is the answer to just this question, by decoded key.
+        expect: what it must say, one value or a list of them, by decoded key.
+        learn: name of what is learned (``learned``) -> decoded key.
+        again_after: command to write before asking once more, by the value of an answer against ``expect``.
+        refusals: what an answer against ``expect`` means and what to do about it, by its value.
+        timeout_s: how long to wait.
+    """
+
+    write: Name | None = None
+    answer: Name
+    match: dict[str, Said] = Field(default_factory=dict)
+    expect: dict[str, Said | list[Said]] = Field(default_factory=dict)
+    learn: dict[Name, str] = Field(default_factory=dict)
+    again_after: dict[Said, Name] = Field(default_factory=dict)
+    refusals: dict[Said, str] = Field(default_factory=dict)
+    timeout_s: float = Field(gt=0, le=60)
+
+
+class Step(Part):
+    """One step of a sequence: exactly one action, and when it is done.
+
+    A role may be ``stream``: the characteristic that carries the stream.
+
+    Attributes:
+        subscribe: role whose notifications or indications are switched on; once is enough.
         unsubscribe: role whose notifications are switched off.
-        write: command that is written; its parameters come from the settings.
+        write: command that is written; its parameters come from the settings and from what was learned.
         read: role that is read.
+        ask: a question to the sensor.
         wait_s: pause.
+        when: settings and learned values, by name, under which the step is done; a list for any of several.
+        firmware: versions with which it is done.
+        optional: whether a sensor that refuses, or does not answer, may be passed over.
     """
 
     subscribe: Name | None = None
     unsubscribe: Name | None = None
     write: Name | None = None
     read: Name | None = None
+    ask: Ask | None = None
     wait_s: float | None = Field(default=None, gt=0, le=60)
+    when: dict[Name, Number | list[Number]] = Field(default_factory=dict)
+    firmware: FirmwareRange | None = None
+    optional: bool = False
+
+    @property
+    def command(self) -> str | None:
+        """The command that it writes, if any."""
+        return self.ask.write if self.ask else self.write
+
+    def applies(self, settings: Mapping[str, Number]) -> bool:
+        """Whether it is done under settings and learned values (as ``Profile.resolve`` gives them)."""
+        return all(
+            settings.get(name) in (wanted if isinstance(wanted, list) else [wanted])
+            for name, wanted in self.when.items()
+        )
 
     @model_validator(mode="after")
     def _one_action(self) -> Self:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("a step does exactly one of subscribe, unsubscribe, write, read, wait_s")
+        actions = self.model_fields_set - {"when", "firmware", "optional"}
+        if len(actions) != 1:
+            raise ValueError("a step does exactly one of subscribe, unsubscribe, write, read, ask, wait_s")
         return self
 
 

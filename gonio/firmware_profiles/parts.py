@@ -7,11 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Uuid: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 Unit: TypeAlias = Literal[
-    "none", "raw", "m/s2", "g", "mg", "dps", "rad/s", "deg", "m/s", "mm/s", "um", "us", "ms", "s", "min",
-    "Hz", "percent", "V", "mV", "degC", "uT", "au",
+    "none", "raw", "m/s2", "g", "mg", "dps", "rad/s", "deg", "rad", "m/s", "mm/s", "m", "mm", "um", "ns", "us", "ms",
+    "s", "min", "Hz", "bpm", "percent", "V", "mV", "mA", "degC", "K", "Pa", "hPa", "lux", "T", "uT", "G", "mG", "au",
 ]  # fmt: skip
 Property: TypeAlias = Literal["read", "write", "write-without-response", "notify", "indicate"]
 Evidence: TypeAlias = Literal["hardware", "vendor-spec", "third-party"]
+#: Names of the codecs in ``gonio.drivers.codecs``; a test holds the two lists against each other.
+CodecName: TypeAlias = Literal["struct", "wit_stream", "dot_message", "mbient_frame", "polar_pmd", "movesense_gsp"]
 Number: TypeAlias = int | float
 
 
@@ -83,6 +85,44 @@ class Time(Part):
         if self.source == "field" and None in (self.tick_s, self.bits, self.marks):
             raise ValueError("a clock in the packets needs tick_s, bits and marks")
         return self
+
+
+class Learned(Part):
+    """A number that the sensor tells while it is connected and prepared, and that its stream cannot be read without.
+
+    Attributes:
+        title: for people.
+        default: what holds where the sensor does not tell.
+    """
+
+    title: str
+    default: Number
+
+
+class Stream(Part):
+    """What a session streams, where that is not just one flat packet with acceleration and angular velocity.
+
+    Attributes:
+        role: the characteristic that carries it.
+        codec: that reads it.
+        when: settings and learned values, by name, under which it is this one; the first stream that fits is taken.
+        min_mtu: smallest ATT MTU that carries its notifications whole, bytes.
+        counted: whether its packets carry a clock or a counter, so that one that comes twice is known as such.
+        samples_per_notification: samples that one notification completes, one number or rate in Hz -> number (1 for
+            a rate that is not there); where acceleration and angular velocity take turns, those of one of them.
+    """
+
+    role: Name
+    codec: CodecName = "struct"
+    when: dict[Name, Number] = Field(default_factory=dict)
+    min_mtu: int = Field(default=23, ge=23, le=517)
+    counted: bool = False
+    samples_per_notification: int | dict[float, int] = 1
+
+    def samples_at(self, rate_hz: float) -> int:
+        """Samples that one notification completes at a rate."""
+        each = self.samples_per_notification
+        return each if isinstance(each, int) else each.get(rate_hz, 1)
 
 
 class Quirk(Part):

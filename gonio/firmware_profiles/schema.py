@@ -17,6 +17,7 @@ from gonio.firmware_profiles.packets import ATT_HEADER_BYTES, Packet, PacketFiel
 from gonio.firmware_profiles.parts import (
     Characteristic,
     Evidence,
+    Learned,
     Link,
     Match,
     Name,
@@ -24,11 +25,13 @@ from gonio.firmware_profiles.parts import (
     Part,
     Quirk,
     Service,
+    Stream,
     Time,
     Vectors,
 )
+from gonio.firmware_profiles.versions import FirmwareRange, in_range
 
-__all__ = ["ATT_HEADER_BYTES", "Number", "Packet", "PacketField", "Profile", "ProfileError"]
+__all__ = ["ATT_HEADER_BYTES", "Number", "Packet", "PacketField", "Profile", "ProfileError", "Stream"]
 
 
 class ProfileError(UsageError):
@@ -48,9 +51,13 @@ class Profile(Part):
     gatt: dict[Name, Service] = Field(min_length=1)
     link: Link = Link()
     time: Time
+    gyro: bool = Field(default=True, description="false where the family measures no angular velocity")
+    firmware: FirmwareRange | None = Field(default=None, description="the versions that the profile is good for")
     settings: dict[Name, Setting] = Field(default_factory=dict)
+    learned: dict[Name, Learned] = Field(default_factory=dict)
     packets: dict[Name, Packet] = Field(min_length=1)
     commands: dict[Name, Command] = Field(default_factory=dict)
+    streams: tuple[Stream, ...] = Field(default=(), description="none where a flat packet carries the motion")
     sequences: Sequences | None = Field(default=None, description="absent where the family gives no motion stream")
     readings: dict[Literal["battery", "firmware"], Reading] = Field(default_factory=dict)
     quirks: tuple[Quirk, ...] = ()
@@ -93,13 +100,18 @@ class Profile(Part):
         """Complete a choice of settings with the defaults.
 
         Args:
-            chosen: values by setting; a value may be given by its name (``payload_mode="rate_quantities"``).
+            chosen: values by setting; a value may be given by its name (``payload_mode="rate_quantities"``). Numbers
+                that were learned from the sensor may be among them.
 
         Raises:
             UsageError: a setting or value that the family does not have.
         """
         settings: dict[str, Number] = {name: setting.default for name, setting in self.settings.items()}
+        settings |= {name: learned.default for name, learned in self.learned.items()}
         for name, value in (chosen or {}).items():
+            if name in self.learned:
+                settings[name] = _number(name, value)
+                continue
             if name not in self.settings:
                 known = ", ".join(self.settings) or "none"
                 raise UsageError(f"{self.family} has no setting {name!r}; it has {known}")
@@ -114,23 +126,80 @@ class Profile(Part):
         listed = ", ".join(f"{v} ({setting.names[v]})" if v in setting.names else str(v) for v in setting.values)
         raise UsageError(f"{self.family} has no {name} {value}; it has {listed}")
 
-    def stream_packet(self, settings: Mapping[str, Number]) -> tuple[str, Packet]:
-        """Give name and layout of the packet that streams motion under the settings (as ``resolve`` gives them).
+    def stream(self, settings: Mapping[str, Number]) -> Stream:
+        """Give what a session streams under the settings (as ``resolve`` gives them).
 
         Raises:
-            UsageError: under these settings no packet carries both acceleration and angular velocity.
+            UsageError: under these settings there is no acceleration, or no angular velocity though the family has it.
         """
-        for name, packet in self.packets.items():
-            if packet.streams_motion and all(settings.get(k) == v for k, v in packet.when.items()):
+        for stream in self.streams:
+            if all(settings.get(name) == wanted for name, wanted in stream.when.items()):
+                return stream
+        if self.streams:
+            raise UsageError(f"{self.family} streams no motion with {_listed(settings)}")
+        _, packet = self.stream_packet(settings)
+        return Stream(
+            role=packet.role,
+            codec=packet.codec,
+            min_mtu=packet.min_mtu(settings.get("rate_hz", 0)),
+            counted=any(packet.field(what) for what in ("time", "counter")),
+            samples_per_notification=packet.frames_per_notification or 1,
+        )
+
+    def stream_packet(self, settings: Mapping[str, Number]) -> tuple[str, Packet]:
+        """Give name and layout of the flat packet that streams motion under the settings (as ``resolve`` gives them).
+
+        Raises:
+            UsageError: under these settings no packet carries both acceleration and angular velocity (acceleration,
+                where the family has no gyroscope).
+        """
+        motion = {n: p for n, p in self.packets.items() if self._carries_motion(p)}
+        for name, packet in motion.items():
+            if all(settings.get(k) == v for k, v in packet.when.items()):
                 return name, packet
-        fit = [f"{k}={v} ({n})" for n, p in self.packets.items() if p.streams_motion for k, v in p.when.items()]
-        asked = ", ".join(f"{k}={v}" for k, v in settings.items())
+        fit = [f"{k}={v} ({n})" for n, p in motion.items() for k, v in p.when.items()]
         hint = f"; choose {', '.join(fit)}" if fit else ""
         raise UsageError(
-            f"{self.family} with {asked} carries no acceleration together with angular velocity, which a knee angle "
-            f"needs{hint}"
+            f"{self.family} with {_listed(settings)} carries no acceleration together with angular velocity, which a "
+            f"knee angle needs{hint}"
         )
+
+    def _carries_motion(self, packet: Packet) -> bool:
+        return packet.streams_motion or (not self.gyro and packet.field("acceleration") is not None)
 
     def min_mtu(self, settings: Mapping[str, Number]) -> int:
         """Smallest ATT MTU for the motion stream under the settings (as ``resolve`` gives them)."""
-        return self.stream_packet(settings)[1].min_mtu(settings.get("rate_hz", 0))
+        return self.stream(settings).min_mtu
+
+    def for_firmware(self, version: str) -> "Profile":
+        """Give the profile as it is for one version of the firmware: without the packets and steps of others.
+
+        Where the version is not known ("") everything stays.
+        """
+        if not version:
+            return self
+        packets = {n: p for n, p in self.packets.items() if not p.firmware or in_range(version, p.firmware)}
+        sequences = self.sequences
+        if sequences:
+            kept = {
+                which: tuple(s for s in getattr(sequences, which) if not s.firmware or in_range(version, s.firmware))
+                for which in type(sequences).model_fields
+            }
+            sequences = sequences.model_copy(update=kept)
+        return self.model_copy(update={"packets": packets, "sequences": sequences})
+
+    def supports(self, version: str) -> bool:
+        """Whether the profile is good for a version of the firmware; an unknown one ("") is believed to be."""
+        return not version or self.firmware is None or in_range(version, self.firmware)
+
+
+def _listed(settings: Mapping[str, Number]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _number(name: str, value: object) -> Number:
+    try:
+        number = float(str(value))
+    except ValueError:
+        raise UsageError(f"{name} is a number, not {value!r}") from None
+    return int(number) if number.is_integer() else number

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gonio.drivers.dot_message import MESSAGES, MIDS, decode_message, encode_message
+from gonio.drivers.codecs.dot_message import MESSAGES, MIDS, decode_message, encode_message
 from gonio.drivers.errors import CodecError
 
 

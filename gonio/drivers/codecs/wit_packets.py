@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from gonio.drivers.codecs.wit_stream import FRAME_BYTES, HEADERS, MOTION, REGISTERS, FrameStream
 from gonio.drivers.errors import CodecError
 from gonio.drivers.fields import Decoded, decode_fields
-from gonio.drivers.wit_stream import FRAME_BYTES, HEADERS, MOTION, REGISTERS, FrameStream
 from gonio.firmware_profiles.schema import Packet
 
 

@@ -1,0 +1,244 @@
+"""Streams of flat packets: one sample a packet, or a batch of them behind one time."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from gonio.drivers.codecs.base import Notification
+from gonio.drivers.codecs.clock import SensorClock
+from gonio.drivers.fields import TO_SI, carried_dtype, encode_fields, field_scale
+from gonio.errors import UsageError
+from gonio.firmware_profiles.packets import Packet
+from gonio.firmware_profiles.parts import Number
+from gonio.firmware_profiles.schema import Profile
+from gonio.signal.chunks import SampleChunk
+from gonio.signal.consts import BoolArray, FloatArray
+
+Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]  # frames of one packet, by what they carry
+Counts: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]  # of the samples in each packet
+
+
+class MotionFields:
+    """Acceleration and angular velocity in SI, from and to the fields of a packet that carry them."""
+
+    def __init__(self, packet: Packet, settings: Mapping[str, Number]) -> None:
+        """Prepare; ``settings`` decide the scales."""
+        self._fields = {name: packet.field(name) for name in ("acceleration", "angular_velocity")}
+        self._scales = {name: field_scale(field, settings) for name, field in self._fields.items() if field}
+
+    def read(self, records: Records, carries: str) -> tuple[FloatArray, BoolArray]:
+        """Give a quantity (n, 3) in SI, NaN where the family has it not, and which samples can be meant."""
+        field = self._fields[carries]
+        if field is None:
+            return np.full((len(records), 3), np.nan), np.ones(len(records), np.bool_)
+        within: BoolArray
+        with np.errstate(invalid="ignore"):  # a signalling NaN warns when it is converted
+            value = records[carries].astype(np.float64)
+            value *= self._scales[carries]
+        if field.bias:
+            value += field.bias
+        limit = field.limit or np.finfo(np.float64).max
+        if field.type.startswith("f") or field.limit:  # no number compares as not within
+            within = np.logical_and.reduce(np.abs(value) <= limit, axis=1)
+        else:
+            within = np.ones(len(records), np.bool_)
+        value *= TO_SI[field.unit]
+        return value, within
+
+    def write(self, records: Records, carries: str, values: FloatArray) -> None:
+        """Put a quantity (n, 3) in SI into frames; beyond the range of the wire it stays at its end."""
+        field = self._fields[carries]
+        if field is None:
+            return
+        wire = (values / TO_SI[field.unit] - field.bias) / self._scales[carries]
+        kind = records.dtype[carries].base
+        if kind.kind == "f":
+            limit = (field.limit or np.inf) * (1 - 1e-6)
+            records[carries] = np.clip(wire, -limit, limit)
+        else:
+            info = np.iinfo(kind)
+            records[carries] = np.clip(np.rint(wire), info.min, info.max).astype(kind)
+
+
+class FlatReader:
+    """Reads a stream of flat packets (``MotionReader``)."""
+
+    def __init__(self, profile: Profile, settings: Mapping[str, Number]) -> None:
+        """Prepare for a stream; arguments and errors as ``Codec.reader``."""
+        _, self._packet = profile.stream_packet(settings)
+        self._motion = MotionFields(self._packet, settings)
+        self._head = carried_dtype(self._packet.fields, self._packet.size)
+        self._times = BatchTimes(profile, self._packet, settings) if self._packet.field("time") else None
+        self._malformed = 0
+
+    @property
+    def malformed(self) -> int:
+        """Packets that could not be decoded."""
+        return self._malformed
+
+    @property
+    def restarts(self) -> int:
+        """Times the sensor's clock began anew."""
+        return self._times.restarts if self._times else 0
+
+    def feed_all(self, notifications: Sequence[Notification]) -> SampleChunk | None:
+        """Give the samples of notifications; what has another length, prefix or padding is counted and left out."""
+        whole = self._whole(notifications)
+        if not whole:
+            return None
+        size, batch = self._packet.size, self._packet.batch
+        heads: Records = np.frombuffer(b"".join([n.data[:size] for n in whole]), self._head)
+        arrival_ns = [n.arrival_ns for n in whole]
+        if batch is None:
+            return self._chunk(heads, heads, arrival_ns, np.ones(len(whole), np.int64))
+        samples: Records = np.frombuffer(
+            b"".join([n.data[size:] for n in whole]), carried_dtype(batch.fields, batch.size)
+        )
+        counts = np.array([(len(n.data) - size) // batch.size for n in whole])
+        return self._chunk(heads, samples, arrival_ns, counts)
+
+    def finish(self) -> SampleChunk | None:
+        """End the stream: nothing is held back."""
+        return None
+
+    def _whole(self, notifications: Sequence[Notification]) -> list[Notification]:
+        """Take what has a length of the packet, its prefix, and nothing but zeros as padding; count the rest."""
+        size, wire_size, prefix = self._packet.size, self._packet.wire_size, self._packet.prefix
+        if self._packet.batch:
+            lengths = range(size + self._packet.batch.size, wire_size + 1, self._packet.batch.size)
+            whole = [n for n in notifications if len(n.data) in lengths]
+        elif size == wire_size:
+            whole = [n for n in notifications if len(n.data) == size]
+        else:
+            whole = [n for n in notifications if size <= len(n.data) <= wire_size and not n.data[size:].strip(b"\0")]
+        self._malformed += len(notifications) - len(whole)
+        return [n for n in whole if n.data.startswith(prefix)] if prefix else whole
+
+    def _chunk(self, heads: Records, samples: Records, arrival_ns: list[int], counts: Counts) -> SampleChunk | None:
+        """Make a chunk of samples, ``counts`` of which belong to each head; those that make no sense are counted."""
+        acc, acc_ok = self._motion.read(samples, "acceleration")
+        gyr, gyr_ok = self._motion.read(samples, "angular_velocity")
+        ok = acc_ok & gyr_ok
+        whole = bool(ok.all())
+        if not whole:
+            owner = np.repeat(np.arange(len(heads)), counts)
+            bad = np.unique(owner[~ok])  # a packet with a wrong number is wrong as a whole
+            self._malformed += len(bad)
+            good = np.ones(len(heads), np.bool_)
+            good[bad] = False
+            heads, counts = heads[good], counts[good]
+            acc, gyr = acc[good[owner]], gyr[good[owner]]
+            arrival_ns = [ns for ns, one in zip(arrival_ns, good.tolist(), strict=True) if one]
+            if not len(heads):
+                return None
+        sensor_s = self._times.moments(heads, arrival_ns, counts) if self._times else None
+        arrival_s: FloatArray = np.array(arrival_ns, np.float64) * 1e-9
+        if self._packet.batch:
+            arrival_s = np.repeat(arrival_s, counts)
+        return SampleChunk(acc, gyr, sensor_s, arrival_s)
+
+
+class BatchTimes:
+    """The moments of samples on the sensor's clock, from the one time that each packet carries."""
+
+    def __init__(self, profile: Profile, packet: Packet, settings: Mapping[str, Number]) -> None:
+        """Prepare; between the samples of a batch lies the packet's period, or that of the rate that was set."""
+        self._clock = SensorClock.of(profile)
+        self._batch = packet.batch
+        self._has_period = packet.field("period") is not None
+        self._tick_s = profile.time.tick_s or 1.0
+        self._step_s = 1.0 / settings.get("rate_hz", 1.0)
+        self._marks_last = profile.time.marks == "last"
+
+    @property
+    def restarts(self) -> int:
+        """Times the clock began anew."""
+        return self._clock.restarts
+
+    def moments(self, heads: Records, arrival_ns: list[int], counts: Counts) -> FloatArray:
+        """Give the moments (n,) in s of all samples of packets."""
+        marked = self._clock.unwrap_all(heads["time"].tolist(), arrival_ns)
+        if self._batch is None:
+            return marked
+        step_s = heads["period"] * self._tick_s if self._has_period else np.full(len(heads), self._step_s)
+        first = marked - (counts - 1) * step_s if self._marks_last else marked
+        begins = np.cumsum(counts) - counts
+        number = np.arange(int(counts.sum())) - np.repeat(begins, counts)
+        moments: FloatArray = np.repeat(first, counts) + number * np.repeat(step_s, counts)
+        return moments
+
+
+class FlatWriter:
+    """Writes a stream of flat packets (``MotionWriter``)."""
+
+    def __init__(self, profile: Profile, settings: Mapping[str, Number]) -> None:
+        """Prepare for a stream; arguments and errors as ``Codec.writer``."""
+        _, packet = profile.stream_packet(settings)
+        self._packet = packet
+        self._motion = MotionFields(packet, settings)
+        self._head = carried_dtype(packet.fields, packet.size)
+        self._each = packet.frames_at(settings.get("rate_hz", 0))
+        self._tick_s = profile.time.tick_s or 1.0
+        self._modulus = 1 << (profile.time.bits or 64)
+        self._period = round(1 / settings.get("rate_hz", 1.0) / self._tick_s)
+        self._marks_last = profile.time.marks == "last"
+        blank = {f.name: [1.0, 0.0, 0.0, 0.0] for f in packet.fields if f.name == "quaternion_wxyz"}
+        self._blank = encode_fields(packet, blank, settings)
+        self._held: list[bytes] = []
+        self._held_s: list[float] = []
+        self._written = 0
+
+    def samples_in(self, value: bytes) -> int:
+        """Samples that a notification completes."""
+        if self._packet.batch:
+            return (len(value) - self._packet.size) // self._packet.batch.size
+        return len(value) // self._packet.wire_size
+
+    def encode(self, acc: FloatArray, gyr: FloatArray, sensor_s: FloatArray | None) -> list[bytes]:
+        """Give the notifications that samples fill."""
+        if self._packet.field("time") and sensor_s is None:
+            raise UsageError("the family sends its clock: sensor_s is needed")
+        times = np.zeros(len(acc)) if sensor_s is None else sensor_s
+        batch = self._packet.batch
+        size = batch.size if batch else self._packet.size
+        wire = np.zeros(len(acc) * size, np.uint8) if batch else self._blanks(len(acc))
+        records: Records = wire.view(carried_dtype(batch.fields, size) if batch else self._head)
+        self._motion.write(records, "acceleration", acc)
+        self._motion.write(records, "angular_velocity", gyr)
+        if not batch:
+            self._stamp(records, times)
+        data = wire.tobytes()
+        tail = b"" if batch else self._blank[size:]
+        self._held += [data[i : i + size] + tail for i in range(0, len(data), size)]
+        self._held_s += times.tolist()
+        whole = len(self._held) // self._each * self._each
+        return [self._take(self._each) for _ in range(0, whole, self._each)]
+
+    def finish(self) -> list[bytes]:
+        """Give what was kept, as the last notification."""
+        return [self._take(len(self._held))] if self._held else []
+
+    def _blanks(self, count: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+        return np.frombuffer(self._blank[: self._packet.size] * count, np.uint8).copy()
+
+    def _take(self, count: int) -> bytes:
+        """Make one notification of the samples that were kept first."""
+        parts, times_s = self._held[:count], self._held_s[:count]
+        self._held, self._held_s = self._held[count:], self._held_s[count:]
+        if self._packet.batch is None:
+            return b"".join(parts)
+        wire = self._blanks(1)
+        head: Records = wire.view(self._head)
+        self._stamp(head, np.array([times_s[-1 if self._marks_last else 0]]))
+        if "counter" in (head.dtype.names or ()):
+            head["counter"] = self._written % (1 << 8 * head.dtype["counter"].itemsize)
+        self._written += count
+        return wire.tobytes() + b"".join(parts)
+
+    def _stamp(self, records: Records, times_s: FloatArray) -> None:
+        names = records.dtype.names or ()
+        if "time" in names:
+            records["time"] = np.rint(times_s / self._tick_s).astype(np.int64) % self._modulus
+        if "period" in names:
+            records["period"] = self._period
