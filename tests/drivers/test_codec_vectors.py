@@ -1,11 +1,13 @@
 """Every packet with known content decodes to what its source says, and is written again to the same bytes."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gonio.cli.decode import SETTABLE
 from gonio.drivers.codec import decode_packet, encode_packet
 from gonio.drivers.commands import decode_command, encode_command
 from gonio.firmware_profiles import Profile, builtin_profiles, get_profile
@@ -18,19 +20,37 @@ VECTORS: list[dict[str, Any]] = [
     for path in sorted((Path(__file__).parent / "vectors").glob("*.json"))
     for vector in json.loads(path.read_text())
 ]
-SETTINGS = ("payload_mode",)
+#: Families whose vectors are decoded by a test of their own, beside that of their codec.
+OWN_TESTS = {"polar_pmd", "movesense_gsp"}
+#: Families whose maker's tests print three or four decimals of values that have more.
+PRINTED_ROUGHLY = {"mbientlab_metamotion"}
 
 
 def _told(vector: dict[str, Any]) -> dict[str, Any]:
-    return {name: vector["decoded"][name] for name in SETTINGS if name in vector["decoded"]}
+    """Give what the packet does not carry and the vector's source had known."""
+    return {name: vector["decoded"][name] for name in SETTABLE if name in vector["decoded"]}
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["id"])
-def test_every_vector_decodes_exactly(vector: dict[str, Any]) -> None:
+def _as_printed(read: Any, printed: Any) -> bool:  # noqa: ANN401 - any decoded value
+    """Tell whether a value is what its source prints with few decimals, some of them cut off."""
+    if isinstance(printed, list):
+        return isinstance(read, list) and len(read) == len(printed) and all(map(_as_printed, read, printed))
+    if isinstance(printed, float) and isinstance(read, int | float):
+        decimals = -int(Decimal(str(printed)).as_tuple().exponent)
+        return abs(read - printed) < 1.1 * 10.0**-decimals
+    return bool(read == printed)
+
+
+@pytest.mark.parametrize("vector", [v for v in VECTORS if v["device"] not in OWN_TESTS], ids=lambda v: v["id"])
+def test_every_vector_decodes_to_what_its_source_says(vector: dict[str, Any]) -> None:
     profile = get_profile(vector["device"])
     decoded = decode_packet(profile, vector["characteristic"], bytes.fromhex(vector["hex"]), _told(vector))
     expected = {key: value for key, value in vector["decoded"].items() if key not in COMMENTS}
-    assert {key: decoded.get(key) for key in expected} == expected
+    if vector["device"] in PRINTED_ROUGHLY:
+        wrong = {key: decoded.get(key) for key, value in expected.items() if not _as_printed(decoded.get(key), value)}
+        assert not wrong, expected
+    else:
+        assert {key: decoded.get(key) for key in expected} == expected
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["id"])
