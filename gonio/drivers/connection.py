@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
 from bleak.exc import BleakBluetoothNotAvailableError, BleakError, BleakGATTProtocolError, BleakGATTProtocolErrorCode
 
 from gonio.drivers.link_errors import (
@@ -37,7 +38,7 @@ _FAILURES: Final = (BleakError, OSError, EOFError)
 _MTU_POLL_S: Final = 0.1
 
 # One connection attempt at a time for each adapter: two at once make BlueZ fail both. By event loop, because a lock
-# belongs to one; by backend, because each stands for an adapter.
+# belongs to one; by backend and, in BlueZ, by adapter.
 _connecting: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[object, asyncio.Lock]] = (
     weakref.WeakKeyDictionary()
 )
@@ -85,7 +86,8 @@ class SensorConnection:
             BluetoothUnavailableError: the computer cannot connect to anything now.
             SensorUnreachableError: no attempt succeeded.
         """
-        lock = _connecting.setdefault(asyncio.get_running_loop(), {}).setdefault(self._backend, asyncio.Lock())
+        adapter = (self._backend, _adapter_of(self._found.device))
+        lock = _connecting.setdefault(asyncio.get_running_loop(), {}).setdefault(adapter, asyncio.Lock())
         pause_s = self._patience.backoff_s
         failure: Exception | None = None
         for attempt in range(self._patience.attempts):
@@ -145,6 +147,8 @@ class SensorConnection:
         try:
             found = self._connected().services.get_characteristic(uuid)
         except BleakError as error:  # several with this UUID, or the services went with the link
+            if not self._connected().is_connected:
+                raise self.lose("was lost while it was looked at") from error
             raise self.unsuitable(f"its characteristic {uuid} cannot be told: {error}") from error
         if found is None:
             raise self.unsuitable(f"it has no characteristic {uuid}")
@@ -233,3 +237,9 @@ class SensorConnection:
     def _on_disconnected(self, client: BleakClient) -> None:
         if client is self._client:
             self.lose("is gone: the Bluetooth link was lost")
+
+
+def _adapter_of(device: BLEDevice) -> str | None:
+    """Give the path of the adapter that heard a device, where BlueZ did; None elsewhere."""
+    properties = device.details.get("props") if isinstance(device.details, dict) else None
+    return properties.get("Adapter") if isinstance(properties, dict) else None

@@ -64,12 +64,14 @@ class LinkCounters:
         notifications: of the stream.
         bytes: in them.
         malformed: packets that could not be decoded.
+        repeated: notifications that were delivered again, byte for byte, and left out.
         dropped: notifications lost because nobody took them in time.
         restarts: times the sensor's clock began anew.
     """
 
     notifications: int = 0
     bytes: int = 0
+    repeated: int = 0
     malformed: int = 0
     dropped: int = 0
     restarts: int = 0
