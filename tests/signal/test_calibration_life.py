@@ -245,6 +245,30 @@ def test_a_pose_that_cannot_be_is_refused(pose: Pose) -> None:
 # --- sensors that move ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("exercise", "segment", "axis"),
+    [
+        ("heel-slide", "thigh", (0.3, 1.0, 0.5)),
+        ("mini-squat", "shank", (0.3, 1.0, 0.5)),
+        ("long-arc-quad", "thigh", (0.3, 1.0, 0.5)),
+        ("sit-to-stand", "shank", (1.0, 0.2, 0.0)),
+        ("bridge", "shank", (1.0, 0.2, 0.0)),
+    ],
+)
+def test_a_sensor_turned_before_the_first_calibration_is_not_averaged_over(
+    exercise: str, segment: Segment, axis: tuple[float, float, float]
+) -> None:
+    s = remounted(signals(exercise, 7, 7, 90.0), segment, about(axis, 70.0), 5.0, 1.5)
+    assert worst(run(s, exercise), s) < 10.0
+
+
+def test_what_was_before_a_sensor_was_turned_is_forgotten_once_it_does_not_fit() -> None:
+    s = remounted(signals("sit-to-stand", 7, 7, 90.0), "shank", about((1.0, 0.2, 0.0), 70.0), 5.0, 1.5)
+    session = run(s, "sit-to-stand")
+    assert session.ok[s.t > 60].mean() > 0.9
+    assert session.result.zero == "standing"
+
+
 @pytest.mark.parametrize("exercise", ["heel-slide", "long-arc-quad", "bridge", "straight-leg-raise"])
 @pytest.mark.parametrize(("segment", "degrees"), [("thigh", 50.0), ("shank", 120.0)])
 def test_a_sensor_turned_in_mid_session_ends_the_trust_at_once(exercise: str, segment: Segment, degrees: float) -> None:

@@ -47,6 +47,9 @@ _MIN_HINGE, _MIN_ROTATION, _MIN_SIGN, _MIN_SIGN_A_BLOCK = 0.75, 0.04, 1.0, 0.12
 _LASTING: Final = 3
 #: Flexion by which two fits, the later one from more motion, may differ for the angle to be known, and to stay so, rad.
 _AGREE, _AGREE_STILL = math.radians(2.5), math.radians(6.5)
+#: Blocks in a row in which the frame does not fit all postures, and blocks since the last such posture, after which
+#: what was before is taken for another mounting.
+_MISFITS, _FITTING = 3, 2
 _MORE: Final = 1.15  # times as many postures are worth another look for the zero
 
 
@@ -112,13 +115,14 @@ class Calibration:
         self._kept: Candidate | None = None
         self._lasted = 0
         self._sums: list[BlockSums] = []
+        self._sum_blocks: list[int] = []  # their numbers among the postures' blocks
         self._seen_blocks = 0
         self._next_fit = 1
         self._axes: Axes | None = None
         self._tried: Axes | None = None  # the latest fit, trusted or not
         self._fits = self._fits_seen = 0
         self._before: KneeFrame | None = None
-        self._grounded = 0
+        self._grounded = self._misfits = 0
         self._claims = Claims()
 
     @property
@@ -263,10 +267,11 @@ class Calibration:
         fits agree.
         """
         self._sums.append(sums)
+        self._sum_blocks.append(self.postures.blocks - 1)
         self._seen_blocks += 1
         if len(self._sums) > _MAX_BLOCKS:
             quietest = min(range(len(self._sums) - 1), key=lambda k: self._sums[k].energy)
-            del self._sums[quietest]
+            del self._sums[quietest], self._sum_blocks[quietest]
         if self._seen_blocks < self._next_fit:
             return
         power = 1 << (self._seen_blocks.bit_length() - 1)
@@ -302,10 +307,28 @@ class Calibration:
         if zeroed.source != "pose" and self._kept is None and self._claims.contest(zeroed):
             self.known, self._fits_seen = False, self._fits
             return None
+        misfit = self.postures.misfit(zeroed.frame)
+        if misfit is not None:
+            self.known, self._fits_seen = False, self._fits
+            self._misfits += 1
+            if self._misfits >= _MISFITS and self.postures.blocks - misfit > _FITTING:
+                self._forget(misfit)
+            return None
+        self._misfits = 0
         if zeroed.sense < KNOWN_SENSE:
             return None
         self.zeroed = zeroed
         return zeroed.frame
+
+    def _forget(self, block: int) -> None:
+        """Go on without what was up to a block (its number among ``postures``)."""
+        self.postures.forget(block)
+        kept = [k for k, number in enumerate(self._sum_blocks) if number > block]
+        self._sums, self._sum_blocks = [self._sums[k] for k in kept], [self._sum_blocks[k] for k in kept]
+        self._past = self.zeroed or self._past
+        self.zeroed = self._axes = self._tried = self._before = self._kept = None
+        self._lasted = self._misfits = 0
+        self._claims, self._next_fit = Claims(), self._seen_blocks + 1
 
     def flags(self, *, begun: bool) -> set[str]:
         """Name what limits the trust in the angle; ``begun``: an angle has been given at all."""

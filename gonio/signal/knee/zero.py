@@ -30,6 +30,10 @@ STANDING_FLEXION, STRAIGHTEST_FLEXION = math.radians(7.0), math.radians(6.0)
 #: Flexion at the straightest of a session without standing, rad: an exercise extends further than a step does.
 RANGE_FLEXION: Final = math.radians(3.0)
 
+#: Difference of the axis's two elevations (sines, 95th percentile of all postures) from which on the sensors did not
+#: sit all the time as they do: legs, simulated and recorded, stay below 0.115.
+_MOST_APART: Final = 0.15
+
 _BIN_S: Final = 0.2
 _MAX_BINS: Final = 3000  # 10 min at 5 a second; beyond, every second one is dropped
 _STILL_RAD_S: Final = 0.15  # quiet standing sways by less (measured 0.01 to 0.08)
@@ -75,7 +79,11 @@ class Zeroed:
 
 
 class Postures:
-    """The postures seen, thinned; bounded in size however long the session."""
+    """The postures seen, thinned; bounded in size however long the session.
+
+    Attributes:
+        blocks: number of blocks taken.
+    """
 
     def __init__(self, rate_hz: float, *, begins: bool = True) -> None:
         """Begin empty, for a grid of a rate in Hz; ``begins``: with the session, not in its midst."""
@@ -83,6 +91,8 @@ class Postures:
         self._per_bin = max(1, round(_BIN_S * rate_hz))
         self._up = np.empty((_MAX_BINS, 6))
         self._still = np.empty(_MAX_BINS, dtype=np.bool_)
+        self._block = np.empty(_MAX_BINS, dtype=np.int64)
+        self.blocks = 0
         self._size = self._taken = 0
         self._latest: tuple[Axes, int, tuple[FloatArray, FloatArray, BoolArray, FloatArray]] | None = None
         self._every, self._skipped = 1, 0
@@ -111,6 +121,7 @@ class Postures:
         whole = np.asarray(measured[: n * width].reshape(n, width).all(axis=1))
         for k in range(n):
             self._take(means[k], still=bool(quiet[k]), whole=bool(whole[k]))
+        self.blocks += 1
 
     def _take(self, up: FloatArray, *, still: bool, whole: bool) -> None:
         """Take the mean (6,) of one bin in, if its turn has come."""
@@ -122,10 +133,12 @@ class Postures:
             half = _MAX_BINS // 2
             self._up[:half] = self._up[1::2]
             self._still[:half] = self._still[1::2]
+            self._block[:half] = self._block[1::2]
             self._size = half
             self._every *= 2
         self._up[self._size] = up
         self._still[self._size] = self._quiet >= _STILL_BINS
+        self._block[self._size] = self.blocks
         self._size += 1
         self._taken += 1
         self._skipped = 0
@@ -162,6 +175,25 @@ class Postures:
         steep = [(np.abs(up1 @ f.thigh) > _STEEP) | (np.abs(up2 @ f.shank) > _STEEP) for f in (one, other)]
         apart = np.abs(wrap(flexion[0] - flexion[1]))[~(steep[0] & steep[1])]
         return percentiles(apart, 95.0)[0] if len(apart) else math.inf
+
+    def misfit(self, frame: KneeFrame) -> int | None:
+        """Give the number of the last block in which the axis's elevation was not the same in both sensors (``watch``).
+
+        None when so few postures are such that the sensors may well have sat all the time as they do.
+        """
+        up1, up2 = self._up[: self._size, :3], self._up[: self._size, 3:]
+        apart = np.abs(up1 @ frame.thigh - up2 @ frame.shank)
+        if percentiles(apart, 95.0)[0] <= _MOST_APART:
+            return None
+        return int(self._block[np.flatnonzero(apart > _MOST_APART)[-1]])
+
+    def forget(self, block: int) -> None:
+        """Drop all postures up to a block, itself included: it was another mounting."""
+        kept = self._block[: self._size] > block
+        self._size = int(np.count_nonzero(kept))
+        for column in (self._up, self._still, self._block):
+            column[: self._size] = column[: len(kept)][kept]
+        self._begins, self._latest = False, None
 
     def zero(self, axes: Axes, rule: ExerciseRule | None, held: Zeroed | None) -> Zeroed | None:
         """Find sense and zero for an axis; None when nothing was seen.
