@@ -31,10 +31,26 @@ from gonio.signal.reps.sets import sets_of
 Output: TypeAlias = KneeAngleChunk | RepEvent
 
 _BLOCK_S: Final = 5.0
+#: The counters take so much at once, s: the angle is given at once, a repetition at the end of such a block.
+_COUNT_S: Final = 0.5
 #: Blocks kept for the replay after calibration: repetitions of the last three minutes before it are not lost.
 REPLAY_BLOCKS: Final = 36
 _SHAKE_S: Final = 0.05  # time constant below which motion counts as shaking
 _SHAKE_MEAN_S: Final = 0.75
+
+
+@dataclass(slots=True, eq=False)
+class _Kept:
+    """Samples as the tracker needs them, with what else is told of each; all lists have the same length."""
+
+    t: list[float] = field(default_factory=list)
+    up1: list[Vector] = field(default_factory=list)
+    up2: list[Vector] = field(default_factory=list)
+    gyr1: list[Vector] = field(default_factory=list)
+    gyr2: list[Vector] = field(default_factory=list)
+    speed: list[float] = field(default_factory=list)
+    shake: list[float] = field(default_factory=list)
+    measured: list[bool] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -43,29 +59,21 @@ class _Filling:
 
     Attributes:
         parts: lengths of them: kit's clock, both quaternions, both "up", both angular velocities, both specific forces.
-        shake: how strongly both sensors shake, m/s².
-        speed: angular speed of the faster sensor, rad/s.
-        measured: False inside a long gap.
+        kept: the same as lists, and how fast and whether measured; how much they shake, of those counted.
+        flexion: rad, NaN where unknown.
+        thigh: the thigh's inclination, rad, NaN where unknown.
+        sure: False where the flexion is not ok, whether measured or not.
+        acc1: the thigh's specific force, m/s².
+        acc2: the shank's.
     """
 
     parts: list[tuple[FloatArray, ...]] = field(default_factory=list)
-    shake: list[float] = field(default_factory=list)
-    speed: list[float] = field(default_factory=list)
-    measured: list[bool] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class _Kept:
-    """One block as the replay needs it."""
-
-    t: list[float]
-    up1: list[list[float]]
-    up2: list[list[float]]
-    gyr1: list[list[float]]
-    gyr2: list[list[float]]
-    shake: list[float]
-    speed: list[float]
-    measured: list[bool]
+    kept: _Kept = field(default_factory=_Kept)
+    flexion: list[float] = field(default_factory=list)
+    thigh: list[float] = field(default_factory=list)
+    sure: list[bool] = field(default_factory=list)
+    acc1: list[Vector] = field(default_factory=list)
+    acc2: list[Vector] = field(default_factory=list)
 
 
 class _Shake:
@@ -130,6 +138,7 @@ class KneeChain:
         self._rate = rate_hz
         self._filters = (AttitudeFilter(rate_hz), AttitudeFilter(rate_hz))
         self._block_samples = round(_BLOCK_S * rate_hz)
+        self._count_samples = max(1, round(_COUNT_S * rate_hz))
         self._block = _Filling()
         self._filled = 0
         self._kept: list[_Kept] = []
@@ -168,12 +177,11 @@ class KneeChain:
         if self._samples == 0:
             self._start = float(chunk.t_s[0])
         self._end = float(chunk.t_s[-1])
-        if n < self._block_samples - self._filled:
-            return self._feed_part(chunk, slice(None))
+        if n <= self._block_samples - self._filled:
+            return self._feed_part(chunk)
         cuts = [0, *range(self._block_samples - self._filled, n, self._block_samples), n]
         for first, last in pairwise(cuts):
-            if last > first:
-                out += self._feed_part(chunk, slice(first, last))
+            out += self._feed_part(_cut(chunk, first, last))
         return out
 
     def finish(self) -> list[Output]:
@@ -184,89 +192,119 @@ class KneeChain:
         out: list[Output] = []
         if self._filled >= round(2.0 * self._rate):
             out += self._close_block()
+        elif self._filled > len(self._block.kept.shake):
+            out += self._count(self._filled - len(self._block.kept.shake))
         out += self._counting.finish()
         return out
 
-    def _feed_part(self, chunk: AlignedChunk, part: slice) -> list[Output]:
-        t, acc = chunk.t_s[part], (chunk.thigh_acc[part], chunk.shank_acc[part])
-        one, two = attitudes(self._filters, acc, (chunk.thigh_gyr[part], chunk.shank_gyr[part]))
-        shake = self._shake.run(acc[0].tolist(), acc[1].tolist())
-        gyr1, gyr2 = one.gyr.tolist(), two.gyr.tolist()
+    def _feed_part(self, chunk: AlignedChunk) -> list[Output]:
+        """Take samples that end no later than the block does."""
+        t, acc = chunk.t_s, (chunk.thigh_acc, chunk.shank_acc)
+        one, two = attitudes(self._filters, acc, (chunk.thigh_gyr, chunk.shank_gyr))
+        up1, up2, gyr1, gyr2 = one.up.tolist(), two.up.tolist(), one.gyr.tolist(), two.gyr.tolist()
         speed = [
             math.sqrt(max(x * x + y * y + z * z, u * u + v * v + w * w))
             for (x, y, z), (u, v, w) in zip(gyr1, gyr2, strict=True)
         ]
-        measured = chunk.measured[part].tolist()
-        kept = _Kept(t.tolist(), one.up.tolist(), two.up.tolist(), gyr1, gyr2, shake, speed, measured)
-        block = self._block
-        block.parts.append((t, one.quat, two.quat, one.up, two.up, one.gyr, two.gyr, *acc))
-        block.shake += shake
-        block.speed += speed
-        block.measured += measured
-        self._counting.gait.feed(t, (one.up, two.up), (one.gyr, two.gyr), shake)
-        flexion, thigh, ok, reps = self._track(kept)
+        measured = chunk.measured.tolist()
+        flexion, thigh, sure = self._follow(up1, up2, gyr1, gyr2, speed)
+        ok = _both(sure, measured)
         told = np.array(flexion), np.array(thigh), np.array(ok, dtype=np.bool_)
         for array in told:
             array.flags.writeable = False
         out: list[Output] = [trusted(KneeAngleChunk, t, *told)]
-        out += reps
         n = len(ok)
         self._samples += n
         self._ok += ok.count(True)
         self._gap = self._gap or False in measured
-        if False in ok:
-            flexion = [f if good else math.nan for f, good in zip(flexion, ok, strict=True)]
-        self._curve.feed(kept.t, flexion)
-        self._tilts.feed(kept.t, self._counting.tilt or [math.nan] * n)
-        for found in self._counting.anew:
-            self._tilts.correct(found.way)
+        block, kept = self._block, self._block.kept
+        block.parts.append((t, one.quat, two.quat, one.up, two.up, one.gyr, two.gyr, *acc))
+        kept.t += t.tolist()
+        kept.up1 += up1
+        kept.up2 += up2
+        kept.gyr1 += gyr1
+        kept.gyr2 += gyr2
+        kept.speed += speed
+        kept.measured += measured
+        block.acc1 += acc[0].tolist()
+        block.acc2 += acc[1].tolist()
+        block.flexion += flexion
+        block.thigh += thigh
+        block.sure += sure
         self._filled += n
+        while self._filled - len(kept.shake) >= self._count_samples:
+            out += self._count(self._count_samples)
         if self._filled == self._block_samples:
             out += self._close_block()
         return out
 
-    def _track(
-        self, kept: _Kept, *, replay: bool = False
-    ) -> tuple[list[float], list[float], list[bool], list[RepEvent]]:
-        tracker, n = self._tracker, len(kept.t)
-        if tracker is None:
-            flexion, thigh, sure = [math.nan] * n, [math.nan] * n, [False] * n
-        else:
-            flexion, thigh, sure = tracker.run(kept.up1, kept.up2, kept.gyr1, kept.gyr2, kept.speed)
-            if not replay:
-                fits = self._calibration.watch.feed(kept.up1, kept.up2, kept.gyr1, kept.gyr2)
-                sure = _both(sure, fits)
-            if not self._calibration.shown:
-                sure = [False] * n
-        ok = _both(sure, kept.measured)
-        moments = Moments(kept.t, flexion, thigh, kept.up1, kept.up2, kept.shake, kept.speed, kept.measured, sure)
-        reps = self._counting.feed(moments, replay=replay)
-        return flexion, thigh, ok, reps
+    def _follow(
+        self, up1: list[Vector], up2: list[Vector], gyr1: list[Vector], gyr2: list[Vector], speed: list[float]
+    ) -> tuple[list[float], list[float], list[bool]]:
+        """Give flexion, the thigh's inclination, rad, and whether the flexion may be shown, as far as it is known."""
+        n = len(speed)
+        if self._tracker is None:
+            return [math.nan] * n, [math.nan] * n, [False] * n
+        flexion, thigh, sure = self._tracker.run(up1, up2, gyr1, gyr2, speed)
+        fits = self._calibration.watch.feed(up1, up2, gyr1, gyr2)
+        return flexion, thigh, _both(sure, fits) if self._calibration.shown else [False] * n
+
+    def _count(self, n: int) -> list[RepEvent]:
+        """Let the next n samples of the block, as many as there are at most, be counted."""
+        block, kept, first = self._block, self._block.kept, len(self._block.kept.shake)
+        part = slice(first, first + n)
+        shake = self._shake.run(block.acc1[part], block.acc2[part])
+        kept.shake += shake
+        moments = Moments(
+            kept.t[part],
+            block.flexion[part],
+            block.thigh[part],
+            kept.up1[part],
+            kept.up2[part],
+            shake,
+            kept.speed[part],
+            kept.measured[part],
+            block.sure[part],
+        )
+        self._counting.gait.feed(
+            moments.t, (moments.up1, moments.up2), (kept.gyr1[part], kept.gyr2[part]), moments.shake
+        )
+        reps = self._counting.feed(moments)
+        shown, flexion = _both(moments.sure, moments.measured), moments.flexion
+        if False in shown:
+            flexion = [f if good else math.nan for f, good in zip(flexion, shown, strict=True)]
+        self._curve.feed(moments.t, flexion)
+        self._tilts.feed(moments.t, self._counting.tilt or [math.nan] * n)
+        for found in self._counting.anew:
+            self._tilts.correct(found.way)
+        return reps
 
     # --- calibration ------------------------------------------------------------------------------------------------
 
     def _close_block(self) -> list[Output]:
+        out: list[Output] = []
+        if self._filled > len(self._block.kept.shake):
+            out += self._count(self._filled - len(self._block.kept.shake))
         block, self._block, self._filled = self._block, _Filling(), 0
         if not self._joint:
-            return []
+            return out
         t, quat1, quat2, up1, up2, gyr1, gyr2, acc1, acc2 = map(np.concatenate, zip(*block.parts, strict=True))
         if self._tracker is None:
-            ups, turns = (up1.tolist(), up2.tolist()), (gyr1.tolist(), gyr2.tolist())
-            self._kept.append(_Kept(t.tolist(), *ups, *turns, block.shake, block.speed, block.measured))
+            self._kept.append(block.kept)
             del self._kept[:-REPLAY_BLOCKS]
-        self._calibration.postures.feed(up1, up2, np.array(block.speed), np.array(block.measured))
+        self._calibration.postures.feed(up1, up2, np.array(block.kept.speed), np.array(block.kept.measured))
         self._doubt_name()
-        frame = self._calibration.close(Block(t, (quat1, quat2), (acc1, acc2), (gyr1, gyr2), all(block.measured)))
+        frame = self._calibration.close(Block(t, (quat1, quat2), (acc1, acc2), (gyr1, gyr2), all(block.kept.measured)))
         if self._calibration.lost:  # as at the beginning: what comes now is kept until it is known again
             self._tracker = None
             self._counting.moved()
         if frame is None:
-            return []
+            return out
         if self._tracker is None:
-            return self._begin(frame, float(t[-1])) if self._calibration.known else []
-        moved = self._tracker.retune(frame, up1[-1].tolist(), up2[-1].tolist())
+            return out + self._begin(frame, float(t[-1])) if self._calibration.known else out
+        moved = self._tracker.retune(frame, block.kept.up1[-1], block.kept.up2[-1])
         self._counting.shift(moved)
-        return []
+        return out
 
     def _doubt_name(self) -> None:
         """Once the motion clearly is another exercise's, let the declared one say nothing of the angle any more."""
@@ -292,8 +330,11 @@ class KneeChain:
         self._tracker = KneeTracker(frame, self._rate)
         self._calibrated_at = now if self._calibrated_at is None else self._calibrated_at
         reps: list[Output] = []
-        for kept in self._kept:
-            reps += self._track(kept, replay=True)[3]
+        for k in self._kept:
+            flexion, thigh, sure = self._tracker.run(k.up1, k.up2, k.gyr1, k.gyr2, k.speed)
+            sure = sure if self._calibration.shown else [False] * len(sure)
+            moments = Moments(k.t, flexion, thigh, k.up1, k.up2, k.shake, k.speed, k.measured, sure)
+            reps += self._counting.feed(moments, replay=True)
         self._kept.clear()
         return reps
 
@@ -342,6 +383,11 @@ class KneeChain:
             calibration=self._calibration.stored(),
             resumed=self._calibration.resumed,
         )
+
+
+def _cut(chunk: AlignedChunk, first: int, last: int) -> AlignedChunk:
+    columns = (chunk.t_s, chunk.thigh_acc, chunk.thigh_gyr, chunk.shank_acc, chunk.shank_gyr, chunk.measured)
+    return trusted(AlignedChunk, *(column[first:last] for column in columns))
 
 
 def _both(one: list[bool], other: list[bool]) -> list[bool]:

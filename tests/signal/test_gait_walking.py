@@ -172,8 +172,8 @@ def wheel(seconds: float) -> tuple[FloatArray, ...]:
 
 def feed(gait: Gait, parts: tuple[FloatArray, ...], cuts: list[int]) -> None:
     for first, last in pairwise(cuts):
-        t, up1, up2, gyr1, gyr2, shake = (part[first:last] for part in parts)
-        gait.feed(t, (up1, up2), (gyr1, gyr2), shake.tolist())
+        t, up1, up2, gyr1, gyr2, shake = (part[first:last].tolist() for part in parts)
+        gait.feed(t, (up1, up2), (gyr1, gyr2), shake)
 
 
 @settings(max_examples=20, deadline=None)

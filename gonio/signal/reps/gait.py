@@ -27,6 +27,7 @@ from typing import Final
 import numpy as np
 
 from gonio.signal.consts import FloatArray
+from gonio.signal.reps.moments import Vector
 
 _HOP_S: Final = 1.25
 _HOPS: Final = 3  # in a window: it holds two strides of a slow walk
@@ -70,7 +71,8 @@ def roundness(up1: FloatArray, up2: FloatArray) -> float:
 
 @dataclass(slots=True, eq=False)
 class _Hop:
-    parts: list[tuple[FloatArray, ...]]  # time, turning of thigh and shank, "up" in both
+    span: tuple[float, float]  # first and last moment
+    columns: tuple[list[Vector], ...]  # turning of thigh and shank, "up" in both
     shake: float
     wide: FloatArray | None = None
 
@@ -91,9 +93,9 @@ class Gait:
         self._thin = max(1, round(rate_hz / _THIN_HZ))
         self._bin_s = self._thin / rate_hz
         self._size = max(1, round(_HOP_S / self._bin_s)) * self._thin
-        self._parts: list[tuple[FloatArray, ...]] = []
+        self._t: list[float] = []
+        self._columns: tuple[list[Vector], ...] = ([], [], [], [])
         self._shake: list[float] = []
-        self._waiting = 0
         self._window: list[_Hop] = []
         self._spans: deque[tuple[float, float]] = deque(maxlen=_MOST_WINDOWS)
         self._doubtful: tuple[float, tuple[float, float]] | None = None
@@ -108,44 +110,37 @@ class Gait:
 
     def feed(
         self,
-        t_s: FloatArray,
-        up: tuple[FloatArray, FloatArray],
-        gyr: tuple[FloatArray, FloatArray],
+        t: list[float],
+        up: tuple[list[Vector], list[Vector]],
+        gyr: tuple[list[Vector], list[Vector]],
         shake: list[float],
     ) -> None:
-        """Take consecutive samples.
+        """Take consecutive samples: lists of the same length.
 
         Args:
-            t_s: (n,) kit's clock, s.
-            up: (n, 3) each, "up" in the thigh's and in the shank's sensor.
-            gyr: (n, 3) each, angular velocity, rad/s.
-            shake: shaking of both at each, m/s².
+            t: kit's clock, s.
+            up: "up" in the thigh's and in the shank's sensor.
+            gyr: angular velocity in both, rad/s.
+            shake: shaking of both, m/s².
         """
-        columns, n = (t_s, *gyr, *up), len(t_s)
-        if n < self._size - self._waiting:  # as a rule a chunk is shorter than a window
-            self._parts.append(columns)
-            self._shake += shake
-            self._waiting += n
-            return
-        begin = 0
-        while n - begin >= self._size - self._waiting:
-            end = begin + self._size - self._waiting
-            self._parts.append(tuple(column[begin:end] for column in columns))
-            self._shake += shake[begin:end]
+        self._t += t
+        self._shake += shake
+        for column, more in zip(self._columns, (*gyr, *up), strict=True):
+            column.extend(more)
+        while len(self._t) >= self._size:
             self._close()
-            begin = end
-        if begin < n:
-            self._parts.append(tuple(column[begin:] for column in columns))
-            self._shake += shake[begin:]
-            self._waiting = n - begin
 
     def _close(self) -> None:
-        parts, self._parts, self._waiting = self._parts, [], 0
-        shake, self._shake = sum(self._shake) / self._size, []
-        self._window = [*self._window[1 - _HOPS :], _Hop(parts, shake)]
+        n = self._size
+        span, shake = (self._t[0], self._t[n - 1]), sum(self._shake[:n]) / n
+        self._window = [*self._window[1 - _HOPS :], _Hop(span, tuple(column[:n] for column in self._columns), shake)]
+        for column in (self._t, self._shake):
+            del column[:n]
+        for vectors in self._columns:
+            del vectors[:n]
         if len(self._window) < _HOPS:
             return
-        stride_s, span = self._stride(), (float(self._window[0].parts[0][0][0]), float(parts[-1][0][-1]))
+        stride_s, span = self._stride(), (self._window[0].span[0], span[1])
         if stride_s is not None and self._doubtful is not None:  # one window alone is no walk
             hop_s = self._size // self._thin * self._bin_s
             first_stride_s, first_span = self._doubtful
@@ -164,8 +159,8 @@ class Gait:
     def _thinned(self, hop: _Hop) -> FloatArray:
         """Give a hop's turning and postures (bins, 12), averaged over bins; worked out when first asked for."""
         if hop.wide is None:
-            columns = list(map(np.concatenate, zip(*hop.parts, strict=True)))[1:]
-            hop.wide = np.concatenate(columns, axis=1).reshape(-1, self._thin, 12).sum(axis=1) / self._thin
+            columns = np.concatenate([np.array(column) for column in hop.columns], axis=1)
+            hop.wide = columns.reshape(-1, self._thin, 12).sum(axis=1) / self._thin
         return hop.wide
 
     def _stride(self) -> float | None:
