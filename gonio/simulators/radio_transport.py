@@ -11,10 +11,9 @@ from bumble.transport.common import Transport
 
 from gonio.errors import UsageError
 from gonio.simulators.peripheral import Air
-from gonio.simulators.radio import Radio, VirtualController, random_address
+from gonio.simulators.radio import Radio, random_address
+from gonio.simulators.vhci import DEVICE, vhci_adapter
 
-#: Public address of the adapter that Linux sees on ``vhci``.
-_ADAPTER_ADDRESS: Final = "00:AA:01:00:00:42"
 _POWER_ON_TIMEOUT_S: Final = 10.0
 
 _ADVICE: Final = {
@@ -71,12 +70,16 @@ def _advice(spec: str) -> str:
     return _ADVICE.get(spec.partition(":")[0], _ANY_ADVICE)
 
 
+def _cannot_open(spec: str, error: Exception) -> UsageError:
+    reason = str(error) or type(error).__name__
+    return UsageError(f"cannot open the Bluetooth transport {spec!r} ({reason}): {_advice(spec)}")
+
+
 async def _open(spec: str, stack: contextlib.AsyncExitStack) -> Transport:
     try:
         transport = await open_transport(spec)
     except Exception as error:  # every kind of transport has a library with errors of its own
-        reason = str(error) or type(error).__name__
-        raise UsageError(f"cannot open the Bluetooth transport {spec!r} ({reason}): {_advice(spec)}") from error
+        raise _cannot_open(spec, error) from error
     stack.push_async_callback(transport.close)
     return transport
 
@@ -102,15 +105,11 @@ async def open_airs(specs: Sequence[str], sensors: int) -> AsyncIterator[list[Ai
         if any(spec.partition(":")[0] == "vhci" for spec in specs):
             if len(specs) > 1:
                 raise UsageError("vhci carries all sensors: give no other transport beside it")
-            transport = await _open(specs[0], stack)
             radio = Radio()
-            VirtualController(
-                "adapter",
-                host_source=transport.source,
-                host_sink=transport.sink,
-                link=radio,
-                public_address=_ADAPTER_ADDRESS,
-            )
+            try:
+                stack.enter_context(vhci_adapter(radio, specs[0].partition(":")[2] or DEVICE))
+            except OSError as error:
+                raise _cannot_open(specs[0], error) from error
             yield [radio] * sensors
         else:
             yield [ControllerAir(spec, await _open(spec, stack)) for spec in specs[:sensors]]
