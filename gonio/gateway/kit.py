@@ -14,7 +14,7 @@ from typing import Literal, Self
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.scanner import BaseBleakScanner
 
-from gonio.drivers.link import FoundSensor, SensorLink
+from gonio.drivers.link import FoundSensor
 from gonio.errors import GonioError, UsageError
 from gonio.gateway.calibrations import Mounting, after_session, fresh_enough
 from gonio.gateway.clock import KitClock
@@ -22,6 +22,7 @@ from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import Listener
 from gonio.gateway.groups import first_error
 from gonio.gateway.keeper import RecordKeeper
+from gonio.gateway.links.service import AdapterPort, BluetoothService, FixedBluetooth
 from gonio.gateway.recorder import record_streams
 from gonio.gateway.records import PairedSensor
 from gonio.gateway.sensors import Sensors
@@ -61,6 +62,7 @@ class Kit:
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
         scanner_backend: type[BaseBleakScanner] | None = None,
         client_backend: type[BaseBleakClient] | None = None,
+        bluetooth: BluetoothService | None = None,
         uplink_timing: UplinkTiming | None = None,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -71,17 +73,15 @@ class Kit:
             monotonic_ns: the clock that stamps arrivals, ns.
             scanner_backend: bleak's scanner, where it is not the system's.
             client_backend: bleak's client likewise.
+            bluetooth: the computer's Bluetooth, where it is not what these two say.
             uplink_timing: how patient the uplink is.
         """
         self.settings = settings
         self._source: Literal["sensor", "simulated", "recording"] = source
         self._clock = KitClock(monotonic_ns)
-        self._sensors = Sensors(
-            scan_s=settings.scan_s,
-            monotonic_ns=monotonic_ns,
-            scanner_backend=scanner_backend,
-            client_backend=client_backend,
-        )
+        if bluetooth is None:
+            bluetooth = FixedBluetooth((AdapterPort("virtual adapter", scanner_backend, client_backend),))
+        self._sensors = Sensors(bluetooth, scan_s=settings.scan_s, monotonic_ns=monotonic_ns)
         self._timing = uplink_timing
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[object]] = []
@@ -242,13 +242,9 @@ class Kit:
             program,
             await self._kept_calibration(mounting),
         )
-        async with self._sensors.worn(pairing) as (links, stacks):
-
-            async def reconnect(segment: Segment) -> SensorLink:
-                return await self._sensors.regain(pairing[segment], stacks[segment])
-
+        async with self._sensors.worn(pairing) as (streams, reconnect):
             self._runner = SessionRunner(
-                self.store, self._keeper, plan, links, clock=self._clock, reconnect=reconnect, listener=listener
+                self.store, self._keeper, plan, streams, clock=self._clock, reconnect=reconnect, listener=listener
             )
             if self._stop_wanted:
                 self._runner.stop()
@@ -306,15 +302,15 @@ class Kit:
             UsageError: no sensors are paired, or the folder is not empty or cannot be written.
             PeerError: a sensor is not there, refuses, or is lost; what came before is in the recording.
         """
-        async with self._sensors.worn(self._pairing()) as (links, _):
+        async with self._sensors.worn(self._pairing()) as (streams, _):
             meta = RecordingMeta(
-                rate_hz=min(link.info.rate_hz for link in links.values()),
+                rate_hz=min(stream.info.rate_hz for stream in streams.values()),
                 side=side or self.settings.side,
                 exercise=exercise or self.settings.exercise or NO_EXERCISE,
                 source=f"{SOFTWARE}, {self._source}",
             )
             with RecordingWriter(directory, meta, origin_s=self._clock.now_s()) as writer:
-                return await record_streams(links, writer, stop)
+                return await record_streams(streams, writer, stop)
 
     # --- health ------------------------------------------------------------------------------------------------------
 

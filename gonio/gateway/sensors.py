@@ -1,29 +1,30 @@
-"""The kit's two sensors: find them, connect them, get a lost one back."""
+"""The kit's two sensors: find them, choose which is where, keep their links while they are worn."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
-from bleak.backends.client import BaseBleakClient
-from bleak.backends.scanner import BaseBleakScanner
-
-from gonio.drivers.link import FoundSensor, SensorLink, scan
-from gonio.drivers.link_errors import SensorNotFoundError
-from gonio.errors import RetryableError
+from gonio.drivers.link import FoundSensor, scan
+from gonio.drivers.link_errors import BluetoothUnavailableError, SensorNotFoundError
+from gonio.errors import GonioError
 from gonio.firmware_profiles import builtin_profiles, get_profile
+from gonio.gateway.groups import first_error
+from gonio.gateway.links.hub import LinkHub, LinkOptions
+from gonio.gateway.links.keeper import SensorKeeper
+from gonio.gateway.links.service import BluetoothService
+from gonio.gateway.links.stream import KeptStream
+from gonio.gateway.links.table import State
 from gonio.gateway.records import PairedSensor
 from gonio.signal.consts import SEGMENTS, Segment
 
-log = logging.getLogger(__name__)
-
 LISTEN_S: Final = 2.0  # one stretch of listening for sensors
-REGAIN_PAUSE_S: Final = 1.0  # between two attempts to get a lost sensor back
+START_S: Final = 30.0  # how long a connected sensor may take to stream
+ATTEMPTS: Final = 4  # to connect a sensor before a session is given up that has not begun
 
 
 class Sensors:
-    """Finds and connects sensors through one Bluetooth adapter.
+    """Finds and connects sensors.
 
     Attributes:
         batteries: last known charge by segment, 0 to 100.
@@ -31,25 +32,31 @@ class Sensors:
 
     def __init__(
         self,
+        bluetooth: BluetoothService,
         *,
         scan_s: float,
         monotonic_ns: Callable[[], int],
-        scanner_backend: type[BaseBleakScanner] | None = None,
-        client_backend: type[BaseBleakClient] | None = None,
+        options: LinkOptions | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        on_change: Callable[[LinkHub | None], None] = lambda _: None,
     ) -> None:
         """Prepare.
 
         Args:
+            bluetooth: the computer's.
             scan_s: how long to look where nothing else is said, s.
             monotonic_ns: the clock that stamps arrivals, ns.
-            scanner_backend: bleak's scanner, where it is not the system's.
-            client_backend: bleak's client likewise.
+            options: how links are kept.
+            tell: is given a sentence for whatever a support person would want to know.
+            on_change: given the links when one of them has changed, None when they are no more.
         """
         self.batteries: dict[Segment, int] = {}
+        self._bluetooth = bluetooth
         self._scan_s = scan_s
         self._monotonic_ns = monotonic_ns
-        self._scanner_backend = scanner_backend
-        self._client_backend = client_backend
+        self._options = options
+        self._tell = tell
+        self._on_change = on_change
 
     async def scan(self, timeout_s: float | None = None) -> list[FoundSensor]:
         """Look for sensors of every family that gonio knows.
@@ -57,9 +64,12 @@ class Sensors:
         Raises:
             BluetoothUnavailableError: scanning is not possible.
         """
-        return await scan(
-            builtin_profiles(), timeout_s=timeout_s or self._scan_s, scanner_backend=self._scanner_backend
-        )
+        return await self._listen(timeout_s or self._scan_s)
+
+    async def _listen(self, timeout_s: float, want: int | None = None) -> list[FoundSensor]:
+        ports = self._bluetooth.adapters()
+        backend = ports[0].scanner_backend if ports else None
+        return await scan(builtin_profiles(), timeout_s=timeout_s, scanner_backend=backend, want=want)
 
     async def choose(self, wanted: Mapping[Segment, str], timeout_s: float | None) -> dict[Segment, FoundSensor]:
         """Find the sensor of each segment, given the address (in capitals) of one or both.
@@ -86,57 +96,72 @@ class Sensors:
         end_s = loop.time() + (timeout_s or self._scan_s)
         found: dict[str, FoundSensor] = {}
         while not addresses <= found.keys() and loop.time() < end_s:
-            heard = await scan(
-                builtin_profiles(),
-                timeout_s=min(LISTEN_S, end_s - loop.time()),
-                scanner_backend=self._scanner_backend,
-                want=None if found else len(addresses),  # strangers must not end the listening again and again
+            heard = await self._listen(
+                min(LISTEN_S, end_s - loop.time()),
+                None if found else len(addresses),  # strangers must not end the listening again and again
             )
             found |= {one.address.upper(): one for one in heard}
         return found
 
-    async def _connect(self, sensor: PairedSensor, found: FoundSensor | None, stack: AsyncExitStack) -> SensorLink:
-        if found is None:
-            raise _not_heard(sensor.segment, sensor.address)
-        link = SensorLink(
-            found,
-            get_profile(sensor.family),
-            monotonic_ns=self._monotonic_ns,
-            client_backend=self._client_backend,
-        )
-        await stack.enter_async_context(link)
-        if link.info.battery_percent is not None:
-            self.batteries[sensor.segment] = link.info.battery_percent
-        return link
-
-    async def regain(self, sensor: PairedSensor, stack: AsyncExitStack) -> SensorLink:
-        """Try for ever to get a lost sensor to stream again; the session cancels it when it has waited enough."""
-        await stack.aclose()
-        while True:
-            try:
-                found = await self._hear({sensor.address.upper()}, None)
-                link = await self._connect(sensor, found.get(sensor.address.upper()), stack)
-                await link.start()
-            except RetryableError as error:
-                log.warning("%s sensor: %s", sensor.segment, error)
-                await stack.aclose()
-                await asyncio.sleep(REGAIN_PAUSE_S)
-            else:
-                return link
-
     @asynccontextmanager
     async def worn(
         self, pairing: Mapping[Segment, PairedSensor]
-    ) -> AsyncIterator[tuple[dict[Segment, SensorLink], dict[Segment, AsyncExitStack]]]:
-        """Connect the paired sensors; each has a stack of its own, so that one can be connected anew."""
-        async with AsyncExitStack() as both:
-            stacks = {segment: await both.enter_async_context(AsyncExitStack()) for segment in SEGMENTS}
-            heard = await self._hear({sensor.address.upper() for sensor in pairing.values()}, None)
-            links = {
-                segment: await self._connect(pairing[segment], heard.get(pairing[segment].address.upper()), stack)
-                for segment, stack in stacks.items()
-            }
-            yield links, stacks
+    ) -> AsyncIterator[tuple[Mapping[Segment, KeptStream], Callable[[Segment], Awaitable[KeptStream]]]]:
+        """Keep the links to the paired sensors; begins when all are connected, and ends with all disconnected.
+
+        Yields:
+            A stream for each, and a function that gives the stream of one that was lost, once it is back.
+
+        Raises:
+            PeerError: one is not there, or refuses.
+        """
+        hub = LinkHub(
+            self._bluetooth,
+            builtin_profiles(),
+            monotonic_ns=self._monotonic_ns,
+            options=self._options,
+            tell=self._tell,
+            on_change=lambda: self._on_change(hub),
+        )
+        try:
+            async with hub:
+                keepers = {segment: hub.keep(one, get_profile(one.family)) for segment, one in pairing.items()}
+                for keeper in keepers.values():
+                    await self._connected(hub, keeper)
+
+                async def again(segment: Segment) -> KeptStream:
+                    stream = KeptStream(keepers[segment])
+                    await stream.start()
+                    return stream
+
+                yield {segment: KeptStream(keeper, patience_s=START_S) for segment, keeper in keepers.items()}, again
+        except* GonioError as group:
+            raise first_error(group) from None
+        finally:
+            self._on_change(None)
+
+    async def _connected(self, hub: LinkHub, keeper: SensorKeeper) -> None:
+        """Wait until a sensor is connected; it is not looked for longer than for a scan, nor tried for ever."""
+
+        def settled() -> bool:
+            tried = keeper.failures >= ATTEMPTS or keeper.state is State.REFUSED
+            return keeper.connected or tried or hub.trouble is not None
+
+        heard = False
+        try:
+            async with asyncio.timeout(self._scan_s):
+                await keeper.until(lambda: keeper.rssi is not None or settled())
+                heard = True
+        except TimeoutError:
+            pass
+        if not heard:
+            raise _not_heard(keeper.sensor.segment, keeper.sensor.address)
+        await keeper.until(settled)
+        if keeper.connected:
+            if keeper.info is not None and keeper.info.battery_percent is not None:
+                self.batteries[keeper.sensor.segment] = keeper.info.battery_percent
+            return
+        raise keeper.error or BluetoothUnavailableError(hub.trouble or "Bluetooth cannot be used")
 
 
 def _not_heard(segment: Segment, address: str) -> SensorNotFoundError:

@@ -20,12 +20,13 @@ class LinkTiming:
         first_data_s: from the start of a stream to its first notification.
         silence_s: after which a suspect sensor is lost although it answers.
         steady_s: of streaming, after which earlier failures are forgotten.
+        full_pause_s: where no adapter has room.
         unavailable_s: before Bluetooth is tried again although nothing told that it is back.
     """
 
     unheard_s: float = 15.0
     settle_s: float = 0.5
-    slice_s: float = 2.0
+    slice_s: float = 5.0
     first_pause_s: float = 0.5
     longest_pause_s: float = 15.0
     refused_pause_s: float = 20.0
@@ -34,11 +35,19 @@ class LinkTiming:
     first_data_s: float = 10.0
     silence_s: float = 3.0
     steady_s: float = 10.0
+    full_pause_s: float = 5.0
     unavailable_s: float = 3.0
 
     def __post_init__(self) -> None:
         waits = (self.unheard_s, self.slice_s, self.suspect_s, self.first_data_s, self.silence_s, self.unavailable_s)
-        pauses = (self.first_pause_s, self.longest_pause_s, self.refused_pause_s, self.settle_s, self.steady_s)
+        pauses = (
+            self.first_pause_s,
+            self.longest_pause_s,
+            self.refused_pause_s,
+            self.settle_s,
+            self.steady_s,
+            self.full_pause_s,
+        )
         if min(waits) <= 0 or min(pauses) < 0 or self.suspect_notifications < 1:
             raise ValueError("every wait is above 0, no pause is negative, suspect_notifications is at least 1")
 

@@ -31,6 +31,8 @@ HAPPENED: Final[Mapping[tuple[State, Event], str]] = {
     (State.SUSPECT, Event.SILENT): "stays silent, although its link stands: it is connected anew",
     (State.STREAMING, Event.LINK_LOST): "is lost",
     (State.READY, Event.LINK_LOST): "is lost",
+    (State.READY, Event.FAILED): "is lost",
+    (State.SUSPECT, Event.LINK_LOST): "is lost",
     (State.SUSPECT, Event.FAILED): "did not answer: it is connected anew",
     (State.STREAMING, Event.HALT): "was stopped",
     (State.SEARCHING, Event.FULL): "is heard, but no Bluetooth adapter has room for another connection",
@@ -38,8 +40,18 @@ HAPPENED: Final[Mapping[tuple[State, Event], str]] = {
     (State.UNAVAILABLE, Event.BLUETOOTH_BACK): "is looked for again: the kit's Bluetooth is back",
 }
 
+#: Why a link that stands is given up in a state, as the end of a sentence.
+GIVEN_UP: Final[Mapping[State, str]] = {
+    State.LOST: "is silent although its link stands",
+    State.REFUSED: "refused",
+    State.UNAVAILABLE: "is gone: the kit's Bluetooth cannot be used",
+}
+
 #: Steps of every connection, which the log leaves out.
 _ROUTINE: Final = frozenset({State.CONNECTING, State.PREPARING, State.READY, State.STARTING, State.LOST, State.RESTING})
+
+#: The states of an attempt that has not succeeded yet.
+_ATTEMPT: Final = frozenset({State.CONNECTING, State.PREPARING, State.STARTING})
 
 NEVER_HEARD: Final = "see that it is switched on, charged and near"
 CLAIMED: Final = (
@@ -96,8 +108,8 @@ def told(before: State, event: Event, now: State, reason: str) -> str | None:
     """
     text = HAPPENED.get((before, event))
     if text is None:
-        if now is State.REFUSED or (now is State.LOST and event is Event.FAILED):
-            text = "could not be connected" if before in {State.CONNECTING, State.PREPARING} else "failed"
+        if now in {State.REFUSED, State.LOST} and before in _ATTEMPT:
+            text = "could not be connected"
         elif now in _ROUTINE or (now is State.WAITING and before is State.LOST) or before is State.WAITING:
             return None
         else:

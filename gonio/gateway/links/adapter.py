@@ -1,0 +1,114 @@
+"""One Bluetooth adapter: it does one thing at a time, listening or connecting, and carries so many connections."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NoReturn
+
+from gonio.drivers.link_errors import BluetoothUnavailableError
+from gonio.drivers.scan import FoundSensor, listening
+from gonio.firmware_profiles import Profile
+from gonio.gateway.links.pauses import LinkTiming
+from gonio.gateway.links.service import AdapterPort
+
+#: Told of a sensor that an adapter hears.
+OnHeard = Callable[["Adapter", FoundSensor], None]
+
+
+class Adapter:
+    """An adapter, shared by all sensors.
+
+    Two connection attempts at once make BlueZ fail both, and some controllers cannot connect while they scan: so both
+    need the adapter's turn, which one task has at a time, in the order in which they asked.
+
+    Attributes:
+        port: which it is.
+        held: addresses of the sensors that are connected, or being connected, through it.
+        trouble: why it cannot be used; None while it can.
+        tried: whether anything has been tried with it.
+    """
+
+    def __init__(
+        self,
+        port: AdapterPort,
+        profiles: Sequence[Profile],
+        *,
+        slots: int,
+        timing: LinkTiming,
+        on_heard: OnHeard,
+        on_change: Callable[[], None],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            port: which it is.
+            profiles: families to listen for.
+            slots: connections that it may carry.
+            timing: how long to listen at a stretch, and to pause where that is not possible.
+            on_heard: told of every advertisement.
+            on_change: told when ``trouble`` begins or ends.
+        """
+        self.port = port
+        self.slots = slots
+        self.held: set[str] = set()
+        self.trouble: str | None = None
+        self.tried = False
+        self._profiles = profiles
+        self._timing = timing
+        self._on_heard = on_heard
+        self._on_change = on_change
+        self._turn = asyncio.Lock()
+        self._asking = 0  # tasks that have the turn for a connection, or wait for it
+        self._asked_for = asyncio.Event()  # somebody waits for the turn, or nobody is looked for any more
+        self._wanted = asyncio.Event()
+
+    def listen(self, *, wanted: bool) -> None:
+        """Listen from now on, or listen no more."""
+        if wanted:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+            self._asked_for.set()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Have the adapter for oneself; listening ends for it and goes on afterwards."""
+        self._asking += 1
+        self._asked_for.set()
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._asking -= 1
+
+    async def run(self) -> NoReturn:
+        """Listen while somebody is looked for, and for the adapter to come back while it cannot be used."""
+        while True:
+            await self._wanted.wait()
+            try:
+                async with self._turn:
+                    await self._listen()
+            except BluetoothUnavailableError as error:
+                self._note(str(error))
+                await asyncio.sleep(self._timing.unavailable_s)
+
+    async def _listen(self) -> None:
+        if self._asking or not self._wanted.is_set():  # the turn goes to whoever asked before
+            return
+        self._asked_for.clear()
+        async with listening(
+            self._profiles,
+            lambda found: self._on_heard(self, found),
+            scanner_backend=self.port.scanner_backend,
+            adapter=self.port.bluez,
+        ):
+            self._note(None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timing.slice_s):
+                    await self._asked_for.wait()
+
+    def _note(self, trouble: str | None) -> None:
+        changed = not self.tried or trouble != self.trouble
+        self.tried, self.trouble = True, trouble
+        if changed:
+            self._on_change()
