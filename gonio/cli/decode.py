@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Final
@@ -25,6 +26,7 @@ SETTABLE: Final = (
     "rate_hz",
     "resolution_bits",
     "channels",
+    "firmware",
 )
 
 
@@ -46,7 +48,7 @@ def decode(
     profile = get_profile(family)
     profile.role_of(characteristic)  # an unknown one is told before any packet
     chosen = _settings(profile, settings or [])
-    decoded = [_decode_one(profile, characteristic, _bytes(text), chosen) for text in packets]
+    decoded = _decoded(profile, characteristic, [_bytes(text) for text in packets], chosen)
     if as_json:
         sys.stdout.write(json.dumps(decoded) + "\n")
     else:
@@ -71,22 +73,28 @@ def _settings(profile: Profile, given: list[str]) -> dict[str, object]:
         name = name.strip().replace("-", "_")
         if not equals or not value:
             raise UsageError(f"--set {text}: write NAME=VALUE")
-        if name not in SETTABLE and name not in profile.settings:
-            known = sorted({*SETTABLE, *profile.settings})
+        known = sorted({*SETTABLE, *profile.settings, *profile.learned})
+        if name not in known:
             raise UsageError(f"--set {name}: no such setting; these are: {', '.join(known)}")
-        settings[name] = value.strip()
-    profile.resolve({name: value for name, value in settings.items() if name in profile.settings})
+        settings[name] = value.strip() if name == "firmware" else _number(value.strip())
     return settings
 
 
-def _decode_one(profile: Profile, characteristic: str, data: bytes, settings: dict[str, object]) -> dict[str, object]:
-    from gonio.drivers.codec import decode_packet
-    from gonio.drivers.errors import CodecError
+def _number(text: str) -> object:
+    """Give a number as one, anything else as it is."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
-    try:
-        return decode_packet(profile, characteristic, data, settings)
-    except CodecError as error:
-        return {"error": str(error)}
+
+def _decoded(
+    profile: Profile, characteristic: str, packets: list[bytes], settings: dict[str, object]
+) -> list[dict[str, object]]:
+    from gonio.drivers.packets import decode_packets
+
+    decoded = decode_packets(profile, characteristic, packets, settings)
+    return [one if isinstance(one, dict) else {"error": str(one)} for one in decoded]
 
 
 def _incomplete(decoded: dict[str, object]) -> bool:

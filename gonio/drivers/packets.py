@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from gonio.drivers.codecs import get_codec
-from gonio.drivers.codecs.base import Codec
 from gonio.drivers.errors import CodecError
 from gonio.errors import UsageError
+from gonio.firmware_profiles.parts import CodecName
 from gonio.firmware_profiles.schema import Profile
 
 
@@ -30,8 +30,8 @@ def decode_packet(
         CodecError: the bytes are no packet of this characteristic.
     """
     role = profile.role_of(characteristic)
-    known, told = _told(profile, settings or {})
-    return codec_of(known, role).decode(known, role, data, told)
+    known, told = _told(profile, role, settings or {})
+    return get_codec(codec_of(known, role)).decode(known, role, data, told)
 
 
 def decode_packets(
@@ -42,25 +42,32 @@ def decode_packets(
     Arguments and errors as ``decode_packet``.
     """
     role = profile.role_of(characteristic)
-    known, told = _told(profile, settings or {})
-    return codec_of(known, role).decode_all(known, role, packets, told)
+    known, told = _told(profile, role, settings or {})
+    return get_codec(codec_of(known, role)).decode_all(known, role, packets, told)
 
 
-def _told(profile: Profile, settings: Mapping[str, object]) -> tuple[Profile, dict[str, object]]:
-    """Give the profile of the firmware that was told, and the rest, the family's own settings by their values."""
+def _told(profile: Profile, role: str, settings: Mapping[str, object]) -> tuple[Profile, dict[str, object]]:
+    """Give the profile of the firmware that was told, and the rest, the family's own settings by their values.
+
+    A named codec also decodes what was recorded under settings that the profile has not: it gets them as they are.
+    """
     told = dict(settings)
-    firmware = str(told.pop("firmware", ""))
-    own = {name: value for name, value in told.items() if name in profile.settings}
-    chosen = profile.resolve(own)
-    told.update({name: chosen[name] for name in own})
-    return profile.for_firmware(firmware), told
+    known = profile.for_firmware(str(told.pop("firmware", "")))
+    named = codec_of(known, role) != "struct"
+    for name in [name for name in told if name in profile.settings or name in profile.learned]:
+        try:
+            told[name] = profile.resolve({name: told[name]})[name]
+        except UsageError:
+            if not named:
+                raise
+    return known, told
 
 
-def codec_of(profile: Profile, role: str) -> Codec:
-    """Give the codec that reads a characteristic."""
+def codec_of(profile: Profile, role: str) -> CodecName:
+    """Give the name of the codec that reads a characteristic."""
     names = [stream.codec for stream in profile.streams if stream.role == role]
     names += [packet.codec for packet in profile.packets.values() if packet.role == role]
-    return get_codec(next((name for name in names if name != "struct"), "struct"))
+    return next((name for name in names if name != "struct"), "struct")
 
 
 def encode_packet(profile: Profile, packet: str, values: Mapping[str, object]) -> bytes:

@@ -62,8 +62,8 @@ def _numbers_of(profile: Profile, slot: Slot, command: Command) -> tuple[int, ..
     if slot.fixed is not None:
         return (slot.fixed,)
     bounds = command.parameters.get(slot.name)
-    if bounds and bounds.min is not None and bounds.max is not None:
-        return (bounds.min, bounds.max)
+    if bounds and bounds.numbers:
+        return (bounds.numbers[0] // bounds.step, bounds.numbers[-1] // bounds.step)
     if bounds:
         return tuple(bounds.codes.values())
     if slot.name in profile.settings:
@@ -98,7 +98,7 @@ def _reading_problems(profile: Profile) -> Iterator[str]:
         packet = profile.packets.get(reading.packet)
         if packet is None:
             yield f"reading {name}: unknown packet {reading.packet}"
-        elif reading.value not in {field.name for field in packet.fields}:
+        elif packet.fields and reading.value not in {field.name for field in packet.fields}:
             yield f"reading {name}: packet {reading.packet} has no field {reading.value}"
         if reading.command and reading.command not in profile.commands:
             yield f"reading {name}: unknown command {reading.command}"

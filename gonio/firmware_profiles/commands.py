@@ -71,6 +71,13 @@ class Parameter(Part):
     codes: dict[Number, int] = Field(default_factory=dict)
     step: int = Field(default=1, ge=1)
 
+    @property
+    def numbers(self) -> range:
+        """The numbers that it can be; none where it has codes."""
+        if self.min is None or self.max is None:
+            return range(0)
+        return range(-(-self.min // self.step) * self.step, self.max + 1, self.step)
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if bool(self.codes) == (self.min is not None and self.max is not None):

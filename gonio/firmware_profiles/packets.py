@@ -186,7 +186,9 @@ class Packet(Part):
         firmware: the versions that send it, where not all do.
         examples: packets of this kind with known content.
         vectors: ids of such packets in the tests of gonio; each is listed in the profile's ``vectors`` too.
-        frames_per_notification: rate in Hz -> frames that the firmware puts into one notification (1 where absent).
+        frames_per_notification: rate in Hz -> frames that the firmware puts into one notification, samples of a batch
+            (1 where absent).
+        frames_by: the setting that says how many, where the rate does not.
         codec: name of a codec in ``gonio.drivers`` that finds or decodes the packet; "struct" needs no more than
             the fields.
     """
@@ -201,6 +203,7 @@ class Packet(Part):
     fields: tuple[PacketField, ...] = ()
     batch: Batch | None = None
     frames_per_notification: dict[float, int] = Field(default_factory=dict)
+    frames_by: Name | None = None
     codec: CodecName = "struct"
     firmware: FirmwareRange | None = None
     examples: tuple[Example, ...] = ()
@@ -232,16 +235,16 @@ class Packet(Part):
         """Whether it carries acceleration and angular velocity, which a knee angle needs."""
         return self.field("acceleration") is not None and self.field("angular_velocity") is not None
 
-    def frames_at(self, rate_hz: float) -> int:
-        """Frames in one notification at a rate; of a packet with a batch, samples."""
-        return self.frames_per_notification.get(rate_hz, 1)
+    def frames_in(self, settings: Mapping[str, Number]) -> int:
+        """Frames (samples of a batch) in one notification under the settings."""
+        if self.frames_by:
+            return int(settings[self.frames_by])
+        return self.frames_per_notification.get(settings.get("rate_hz", 0), 1)
 
-    def min_mtu(self, rate_hz: float) -> int:
-        """Smallest ATT MTU that carries a notification whole, at a rate."""
-        each = self.frames_at(rate_hz)
-        if self.batch:
-            return max(23, ATT_HEADER_BYTES + self.size + self.batch.size * each)
-        return max(23, ATT_HEADER_BYTES + self.wire_size * each)
+    def min_mtu(self, frames: int = 1) -> int:
+        """Smallest ATT MTU that carries a notification of so many frames whole."""
+        size = self.size + self.batch.size * frames if self.batch else self.wire_size * frames
+        return max(23, ATT_HEADER_BYTES + size)
 
     def problems(self) -> Iterator[str]:
         """Tell what is wrong with the layout."""

@@ -138,12 +138,13 @@ class Profile(Part):
         if self.streams:
             raise UsageError(f"{self.family} streams no motion with {_listed(settings)}")
         _, packet = self.stream_packet(settings)
+        frames = packet.frames_in(settings)
         return Stream(
             role=packet.role,
             codec=packet.codec,
-            min_mtu=packet.min_mtu(settings.get("rate_hz", 0)),
+            min_mtu=packet.min_mtu(frames),
             counted=any(packet.field(what) for what in ("time", "counter")),
-            samples_per_notification=packet.frames_per_notification or 1,
+            samples_per_notification=frames,
         )
 
     def stream_packet(self, settings: Mapping[str, Number]) -> tuple[str, Packet]:

@@ -133,7 +133,7 @@ class Firmware(ABC):
 
     def samples_per_notification(self) -> int:
         """Give how many samples a notification of the stream holds; 1 where that varies."""
-        return self.profile.stream_packet(self.settings)[1].frames_at(self.rate_hz)
+        return self.profile.stream_packet(self.settings)[1].frames_in(self.settings)
 
     def samples_in(self, value: bytes) -> int | None:  # noqa: ARG002 - for those that tell
         """Give how many samples a notification of the stream completes; None where they are even."""

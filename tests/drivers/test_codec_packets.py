@@ -3,6 +3,8 @@
 import contextlib
 import math
 import struct
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -26,15 +28,51 @@ from gonio.drivers.fields import decode_fields, encode_fields
 from gonio.errors import UsageError
 from gonio.firmware_profiles import Packet, PacketField, Profile, builtin_profiles, get_profile
 from gonio.firmware_profiles.commands import Slot
+from gonio.firmware_profiles.packets import TEXTS, Batch
 
 DOT = get_profile("movella_dot")
 WIT = get_profile("witmotion_ble5")
 
+#: One packet of every type of field, and one with samples behind a head.
+EVERY_TYPE = Packet(
+    title="every type",
+    role="data",
+    size=170,
+    fields=tuple(
+        PacketField(name=f"{kind}_{count}", offset=offset, type=kind, count=count, scale=scale)
+        for kind, count, scale, offset in (
+            ("u8", 1, 1, 0), ("i8", 3, 0.5, 1), ("u16", 2, 1, 4), ("i16", 1, 1e-7, 8), ("u24", 2, 1, 10),
+            ("i24", 3, 0.25, 16), ("u32", 1, 1, 25), ("i32", 2, 2.0**-30, 29), ("u64", 1, 1, 37), ("i64", 2, 1, 45),
+            ("f32", 3, 1, 61), ("f64", 2, 1, 73), ("bool", 1, 1, 89), ("ascii", 7, 1, 90), ("version", 3, 1, 97),
+            ("mac", 1, 1, 100), ("mac_le", 1, 1, 106), ("hex", 5, 1, 112), ("datetime", 1, 1, 117),
+            ("f64", 1, 0.1, 124), ("text", 1, 1, 170),
+        )
+    ),
+)  # fmt: skip
+BATCH = Packet(
+    title="samples",
+    role="data",
+    size=6,
+    fields=(PacketField(name="counter", offset=0, type="u16"), PacketField(name="time_us", offset=2, type="u32")),
+    batch=Batch(
+        size=9,
+        max=7,
+        fields=(
+            PacketField(name="accel_g", offset=0, type="i16", count=3, scale=0.001, unit="g"),
+            PacketField(name="level", offset=6, type="i24"),
+        ),
+    ),
+)
+
 FLAT = [
-    pytest.param(p, id=f"{profile.family}-{name}")
-    for profile in builtin_profiles()
-    for name, p in profile.packets.items()
-    if p.fields
+    pytest.param(EVERY_TYPE, id="every-type"),
+    pytest.param(BATCH, id="batch"),
+    *(
+        pytest.param(p, id=f"{profile.family}-{name}")
+        for profile in builtin_profiles()
+        for name, p in profile.packets.items()
+        if p.fields
+    ),
 ]
 COMMANDS = [
     pytest.param(profile, name, id=f"{profile.family}-{name}")
@@ -42,7 +80,9 @@ COMMANDS = [
     for name in profile.commands
 ]
 INTEGERS = {"u8": (0, 255), "i8": (-128, 127), "u16": (0, 2**16 - 1), "i16": (-(2**15), 2**15 - 1),
-            "u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1), "u64": (0, 2**64 - 1)}  # fmt: skip
+            "u24": (0, 2**24 - 1), "i24": (-(2**23), 2**23 - 1), "u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1),
+            "u64": (0, 2**64 - 1), "i64": (-(2**63), 2**63 - 1)}  # fmt: skip
+MOMENTS = datetime(1, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001 - the packets tell no zone
 
 
 def _element(field: PacketField) -> st.SearchStrategy[Any]:
@@ -50,23 +90,34 @@ def _element(field: PacketField) -> st.SearchStrategy[Any]:
         return st.sampled_from(sorted(field.labels.values()))
     if field.type == "bool":
         return st.booleans()
-    if field.type == "f32":
+    if field.type in ("f32", "f64"):
         return st.floats(-1000, 1000, width=32)
     low, high = INTEGERS[field.type]
     plain = field.scale == 1 and field.bias == 0  # as a float the largest u64 would be one too many
     return st.integers(low, high).map(lambda raw: raw if plain else raw * field.scale + field.bias)
 
 
+def _text(field: PacketField) -> st.SearchStrategy[str]:
+    size = field.count
+    texts: dict[str, st.SearchStrategy[str]] = {
+        "ascii": st.text("ABCabc019-_", max_size=size),
+        "version": st.binary(min_size=size, max_size=size).map(lambda data: ".".join(str(byte) for byte in data)),
+        "hex": st.binary(min_size=size, max_size=size).map(bytes.hex),
+        "datetime": st.datetimes(MOMENTS[0], MOMENTS[1]).map(lambda at: at.replace(microsecond=0).isoformat()),
+        "text": st.text("abc 1.7é", max_size=20),
+    }
+    address = st.binary(min_size=6, max_size=6).map(lambda data: data.hex(":").upper())
+    return texts.get(field.type, address)
+
+
 def _value(field: PacketField) -> st.SearchStrategy[Any]:
-    if field.type == "ascii":
-        return st.text("ABCabc019-_", max_size=field.count)
-    if field.type == "version":
-        return st.lists(st.integers(0, 255), min_size=field.count, max_size=field.count).map(
-            lambda numbers: ".".join(map(str, numbers))
-        )
-    if field.type in ("mac", "mac_le"):
-        return st.binary(min_size=6, max_size=6).map(lambda address: address.hex(":").upper())
+    if field.type in TEXTS:
+        return _text(field)
     one = _element(field)
+    if field.rows:
+        each = field.count // field.rows
+        row = st.lists(one, min_size=each, max_size=each)
+        return st.lists(row, min_size=field.rows, max_size=field.rows)
     return one if field.count == 1 else st.lists(one, min_size=field.count, max_size=field.count)
 
 
@@ -75,25 +126,42 @@ def _close(field: PacketField, read: Any, written: Any) -> bool:  # noqa: ANN401
         return all(_close(field, a, b) for a, b in zip(read, written, strict=True))
     if isinstance(read, str | bool):
         return bool(read == written)
-    step = 1e-5 if field.type == "f32" else abs(field.scale) / 2
+    step = {"f32": 1e-5, "f64": 1e-6}.get(field.type, abs(field.scale) / 2)
     return math.isclose(read, written, rel_tol=1e-7, abs_tol=step)
+
+
+def _drawn(fields: Sequence[PacketField], taken: set[int], data: st.DataObject) -> dict[str, Any]:
+    """Draw values for fields; of those that share bytes, for the first."""
+    values = {}
+    for field in fields:
+        span = set(range(field.offset, field.end))
+        if not field.derived and taken.isdisjoint(span):
+            taken |= span
+            values[field.name] = data.draw(_value(field), label=field.name)
+    return values
+
+
+def _read_again(field: PacketField, read: dict[str, Any]) -> Any:  # noqa: ANN401 - any decoded value
+    return [read[part] for part in field.parts] if field.apart else read[field.name]
 
 
 @pytest.mark.parametrize("packet", FLAT)
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_every_packet_is_read_as_it_was_written(packet: Packet, data: st.DataObject) -> None:
-    fields = [field for field in packet.fields if not field.derived]
-    taken: set[int] = set(range(len(packet.prefix)))
-    values = {}
-    for field in fields:  # of those that share bytes, the first
-        if taken.isdisjoint(range(field.offset, field.end)):
-            taken.update(range(field.offset, field.end))
-            values[field.name] = data.draw(_value(field), label=field.name)
-    written = encode_fields(packet, values)
-    assert len(written) == packet.wire_size
+    values = _drawn(packet.fields, set(range(len(packet.prefix))), data)
+    samples: list[dict[str, Any]] = []
+    if packet.batch:
+        count = data.draw(st.integers(0, packet.batch.max))
+        samples = [_drawn(packet.batch.fields, set(), data) for _ in range(count)]
+    columns = {name: [sample[name] for sample in samples] for name in (samples[0] if samples else ())}
+    written = encode_fields(packet, {**values, **columns})
+    assert len(written) == packet.wire_size or packet.open_ended
     read = decode_fields(packet, written)
-    assert all(_close(field, read[field.name], values[field.name]) for field in fields if field.name in values)
+    assert all(_close(f, _read_again(f, read), values[f.name]) for f in packet.fields if f.name in values)
+    for field in packet.batch.fields if packet.batch else ():
+        if field.name in columns:
+            assert _close(field, read[field.name], columns[field.name])
 
 
 @pytest.mark.parametrize(("profile", "name"), COMMANDS)
@@ -103,12 +171,13 @@ def test_every_command_is_read_as_it_was_written(profile: Profile, name: str, da
     command = profile.commands[name]
     parameters: dict[str, Any] = {}
     for slot in (part for part in command.template if isinstance(part, Slot) and part.fixed is None):
-        if slot.name in profile.settings:
-            values: st.SearchStrategy[Any] = st.sampled_from(sorted(profile.settings[slot.name].values))
-        elif slot.type == "ascii":
-            values = st.text("abc-19", max_size=slot.size)
+        bounds = command.parameters.get(slot.name)
+        if slot.type == "ascii":
+            values: st.SearchStrategy[Any] = st.text("abc-19", max_size=slot.size)
+        elif bounds and not bounds.codes:
+            values = st.sampled_from(bounds.numbers)
         else:
-            values = st.integers(command.parameters[slot.name].min, command.parameters[slot.name].max)
+            values = st.sampled_from(sorted(bounds.codes if bounds else profile.settings[slot.name].values))
         parameters[slot.name] = data.draw(values, label=slot.name)
     written = encode_command(profile, name, parameters)
     read = decode_command(profile, command.role, written)

@@ -15,7 +15,7 @@ from gonio.errors import UsageError
 from gonio.firmware_profiles import Profile, builtin_profiles, get_profile
 
 #: Keys of the vectors that comment on a packet and are not in it.
-COMMENTS = {"host_time_s", "algorithm", "expect", "expect_strict_parser"}
+COMMENTS = {"inferred", "host_time_s", "algorithm", "expect", "expect_strict_parser"}
 
 VECTORS: list[dict[str, Any]] = [
     vector

@@ -40,14 +40,14 @@ def test_hyphens_stand_for_underscores() -> None:
 
 
 def test_an_unknown_family_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match="'fitbit'; these are: movella_dot, witmotion_ble5"):
+    with pytest.raises(UsageError, match=r"'fitbit'; these are: .*movella_dot, .*witmotion_ble5"):
         get_profile("fitbit")
 
 
 def test_mtu_follows_from_payload_and_rate() -> None:
     dot, wit = get_profile("movella_dot"), get_profile("witmotion_ble5")
     assert [dot.min_mtu(dot.resolve({"payload_mode": mode})) for mode in (20, 21, 26)] == [43, 43, 66]
-    assert [dot.packets[name].min_mtu(60) for name in ("free_acceleration", "custom_1")] == [23, 43]
+    assert [dot.packets[name].min_mtu() for name in ("free_acceleration", "custom_1")] == [23, 43]
     assert [wit.min_mtu(wit.resolve({"rate_hz": rate})) for rate in (10, 100, 200)] == [23, 83, 163]
 
 

@@ -80,7 +80,8 @@ def _choose(
             f"{len(data)} bytes beginning {data[:4].hex()} are no packet that {profile.family} sends on {role} "
             f"(its packets have {', '.join(map(str, sizes))} bytes)"
         )
-    settings = profile.resolve({name: value for name, value in told.items() if name in profile.settings})
+    known = {*profile.settings, *profile.learned}
+    settings = profile.resolve({name: value for name, value in told.items() if name in known})
     if len(possible) > 1:
         possible = [p for p in possible if _plausible(p, data)] or possible
     if len(possible) == 1:
@@ -112,8 +113,11 @@ def _decoded(packet: Packet, data: bytes, settings: Mapping[str, Number]) -> dic
         decoded["padding_bytes"] = len(data) - packet.size
     if bad := beyond_limit(packet, values):
         decoded["out_of_range"] = bad
-        invalid = [f"{f.name}: {values[f.name]} is not {f.valid[0]:g} to {f.valid[1]:g}"
-                   for f in packet.sample_fields if f.name in bad and f.valid]  # fmt: skip
+        invalid = [
+            f"{field.name}: {values[field.name]} is invalid: it must be {field.valid[0]:g} to {field.valid[1]:g}"
+            for field in packet.sample_fields
+            if field.name in bad and field.valid
+        ]
         if invalid:
             raise CodecError("; ".join(invalid))
     return decoded

@@ -178,7 +178,7 @@ class FlatWriter:
         self._packet = packet
         self._motion = MotionFields(packet, settings)
         self._head = carried_dtype(packet.fields, packet.size)
-        self._each = packet.frames_at(settings.get("rate_hz", 0))
+        self._each = packet.frames_in(settings)
         self._tick_s = profile.time.tick_s or 1.0
         self._modulus = 1 << (profile.time.bits or 64)
         self._period = round(1 / settings.get("rate_hz", 1.0) / self._tick_s)
