@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from gonio.errors import UsageError
 from gonio.simulators.peripheral_dot import DotFirmware
 from gonio.simulators.peripheral_firmware import Firmware
+from gonio.simulators.peripheral_metamotion import MetaMotionFirmware
 from gonio.simulators.peripheral_wit import WitFirmware
 
 
@@ -26,6 +27,7 @@ class VirtualFamily(NamedTuple):
 FAMILIES: Final[Mapping[str, VirtualFamily]] = {
     "movella_dot": VirtualFamily(DotFirmware, "Movella DOT SIM", "D4:22:CD:51:4D"),
     "witmotion_ble5": VirtualFamily(WitFirmware, "WT901BLE67 SIM", "E5:57:49:54:4D"),
+    "mbientlab_metamotion": VirtualFamily(MetaMotionFirmware, "MetaWear SIM", "F1:4D:45:54:41"),
 }
 
 

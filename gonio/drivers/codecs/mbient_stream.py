@@ -1,0 +1,224 @@
+"""The running stream of a MetaMotion: packed packets of acceleration and of angular velocity, joined into samples.
+
+A packet holds three samples of one of the two, and neither time nor number. The law by which they are joined:
+
+1. Both come from one chip at one rate, so undisturbed they take turns. The kind that leads is the one after which the
+   other follows sooner: its half of a pair was measured nearer to the other half. It is decided once, from the
+   arrivals of the first ``DECIDED_BY`` packets, by the medians; no half is then further than one and a half samples
+   from the other, but for what the radio delays.
+2. A packet that follows belongs to the leading one directly before it. One that leads and is succeeded by its own
+   kind, or that follows and has none before it, has lost its partner: it is dropped, and counted from the first pair
+   on (before, one of the two had merely started sooner). So a loss costs its own samples and shifts no others.
+3. Order cannot tell one case: all that was lost began between the halves of a pair and ended between those of a
+   later one. So halves that arrive more than ``APART`` periods of a packet from each other are no pair either.
+
+The samples of a pair carry the arrival of its later half.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from gonio.drivers.codecs.base import Notification
+from gonio.drivers.codecs.mbient_registers import (
+    ACCELEROMETER,
+    FRAME_BYTES,
+    GYRO,
+    HEAD_BYTES,
+    READ,
+    SAMPLES_EACH,
+    SCALES,
+    Implementation,
+    RangeName,
+    packed_register,
+)
+from gonio.errors import UsageError
+from gonio.firmware_profiles.parts import Number
+from gonio.signal.chunks import SampleChunk
+from gonio.signal.consts import STANDARD_GRAVITY, FloatArray
+
+DECIDED_BY: Final = 16
+APART: Final = 2.0
+
+#: Which chip the accelerometer's implementation stands for.
+IMPLEMENTATIONS: Final[Mapping[int, Implementation]] = {1: "BMI160", 4: "BMI270"}
+
+_VALUES_EACH: Final = 3 * SAMPLES_EACH
+
+
+class _Wire:
+    """What the settings decide about the packets: their heads, and SI for each count."""
+
+    def __init__(self, settings: Mapping[str, Number]) -> None:
+        implementation = IMPLEMENTATIONS.get(int(settings["implementation"]))
+        if implementation is None:
+            known = ", ".join(f"{number} ({chip})" for number, chip in IMPLEMENTATIONS.items())
+            raise UsageError(f"a MetaMotion's implementation is {known}, not {settings['implementation']}")
+        self.acceleration = bytes((ACCELEROMETER, packed_register(ACCELEROMETER, implementation)))
+        self.angular_velocity = bytes((GYRO, packed_register(GYRO, implementation)))
+        self.acceleration_si = _scale(settings, "range_g") * STANDARD_GRAVITY
+        self.angular_velocity_si = math.radians(_scale(settings, "range_dps"))
+
+
+def _scale(settings: Mapping[str, Number], name: RangeName) -> float:
+    scales, reach = SCALES[name], int(settings[name])
+    if reach not in scales:
+        raise UsageError(f"{name} is one of {', '.join(map(str, scales))}, not {reach}")
+    return scales[reach]
+
+
+class _Half(NamedTuple):
+    """A packed packet: whether it holds acceleration, its data, its arrival."""
+
+    acceleration: bool
+    data: bytes
+    arrival_ns: int
+
+
+class MetaMotionReader:
+    """Reads the notifications of one stream.
+
+    It holds back at most the first ``DECIDED_BY`` packets, then one.
+
+    Attributes:
+        malformed: packets that the sensor does not send.
+        restarts: 0; there is no clock that could begin anew.
+        unpaired: packets that were dropped because their partner was lost.
+    """
+
+    def __init__(self, settings: Mapping[str, Number]) -> None:
+        """Begin with a stream.
+
+        Args:
+            settings: ``rate_hz``, ``range_g``, ``range_dps`` and ``implementation`` (of the accelerometer).
+
+        Raises:
+            UsageError: the family has no such range or implementation.
+        """
+        self.malformed = 0
+        self.restarts = 0
+        self.unpaired = 0
+        self._wire = _Wire(settings)
+        self._apart_ns = APART * SAMPLES_EACH / settings["rate_hz"] * 1e9
+        self._first: list[_Half] | None = []
+        self._acceleration_leads = True
+        self._waiting: _Half | None = None
+        self._paired = False
+
+    def feed_all(self, notifications: Sequence[Notification]) -> SampleChunk | None:
+        """Give the samples that notifications complete, or None. Answers to questions are passed over."""
+        halves: list[_Half] = []
+        for notification in notifications:
+            data = notification.data
+            head = data[:HEAD_BYTES]
+            acceleration = head == self._wire.acceleration
+            if len(data) == FRAME_BYTES and (acceleration or head == self._wire.angular_velocity):
+                halves.append(_Half(acceleration, data[HEAD_BYTES:], notification.arrival_ns))
+            elif len(data) < HEAD_BYTES or not data[1] & READ:
+                self.malformed += 1
+        if self._first is not None:
+            self._first += halves
+            if len(self._first) < DECIDED_BY:
+                return None
+            halves = self._decide(self._first)
+        return self._samples(halves)
+
+    def finish(self) -> SampleChunk | None:
+        """End the stream: give what was held back to see which kind leads."""
+        return None if self._first is None else self._samples(self._decide(self._first))
+
+    def _decide(self, first: list[_Half]) -> list[_Half]:
+        """Find the kind that leads, and give what was held back."""
+        soon: dict[bool, list[int]] = {True: [], False: []}  # by whether acceleration leads
+        counted = first[:DECIDED_BY]
+        for before, after in itertools.pairwise(counted):
+            if before.acceleration != after.acceleration:
+                soon[before.acceleration].append(after.arrival_ns - before.arrival_ns)
+        if all(soon.values()):
+            self._acceleration_leads = _median(soon[True]) <= _median(soon[False])
+        self._first = None
+        return first
+
+    def _samples(self, halves: list[_Half]) -> SampleChunk | None:
+        pairs = [pair for half in halves if (pair := self._pair(half)) is not None]
+        if not pairs:
+            return None
+        acceleration = b"".join((a if a.acceleration else b).data for a, b in pairs)
+        angular_velocity = b"".join((b if a.acceleration else a).data for a, b in pairs)
+        arrival_s = np.array([b.arrival_ns * 1e-9 for _, b in pairs])
+        return SampleChunk(
+            _si(acceleration, self._wire.acceleration_si),
+            _si(angular_velocity, self._wire.angular_velocity_si),
+            None,
+            np.repeat(arrival_s, SAMPLES_EACH),
+        )
+
+    def _pair(self, half: _Half) -> tuple[_Half, _Half] | None:
+        """Take the next packet; give it with its partner when it follows one."""
+        waiting = self._waiting
+        if half.acceleration == self._acceleration_leads:
+            self._waiting = half
+            self.unpaired += self._paired and waiting is not None
+            return None
+        self._waiting = None
+        if waiting is not None and half.arrival_ns - waiting.arrival_ns <= self._apart_ns:
+            self._paired = True
+            return waiting, half
+        if self._paired:
+            self.unpaired += 1 if waiting is None else 2
+        return None
+
+
+def _median(values: list[int]) -> int:
+    return sorted(values)[len(values) // 2]
+
+
+def _si(data: bytes, scale: float) -> FloatArray:
+    return np.frombuffer(data, "<i2").reshape(-1, 3).astype(np.float64) * scale
+
+
+class MetaMotionWriter:
+    """Writes what a sensor with these settings sends: a packet of acceleration, then one of angular velocity."""
+
+    def __init__(self, settings: Mapping[str, Number]) -> None:
+        """Begin with a stream; arguments and errors as ``MetaMotionReader``."""
+        self._wire = _Wire(settings)
+        self._acc: FloatArray = np.empty((0, 3))
+        self._gyr: FloatArray = np.empty((0, 3))
+
+    def encode(self, acc: FloatArray, gyr: FloatArray, sensor_s: FloatArray | None) -> list[bytes]:  # noqa: ARG002 - no clock is sent
+        """Give the packets that samples fill; the one or two of the next packet are kept.
+
+        Args:
+            acc: (n, 3) specific force, m/s²; beyond the range it stays at its end.
+            gyr: (n, 3) angular velocity, rad/s; likewise.
+            sensor_s: not used.
+        """
+        acc, gyr = np.vstack((self._acc, acc)), np.vstack((self._gyr, gyr))
+        whole = len(acc) // SAMPLES_EACH * SAMPLES_EACH
+        self._acc, self._gyr = acc[whole:], gyr[whole:]
+        packets: list[bytes] = []
+        for a, g in zip(
+            _counts(acc[:whole], self._wire.acceleration_si),
+            _counts(gyr[:whole], self._wire.angular_velocity_si),
+            strict=True,
+        ):
+            packets += (self._wire.acceleration + a, self._wire.angular_velocity + g)
+        return packets
+
+    def finish(self) -> list[bytes]:
+        """Give nothing: the sensor never sends a packet that is not full."""
+        return []
+
+    def samples_in(self, value: bytes) -> int:
+        """Give the samples that a packet completes: those of angular velocity, which comes after."""
+        return SAMPLES_EACH if value.startswith(self._wire.angular_velocity) else 0
+
+
+def _counts(values: FloatArray, scale: float) -> list[bytes]:
+    """Give the data of each packet."""
+    counts = np.clip(np.rint(values / scale), -32768, 32767).astype("<i2").reshape(-1, _VALUES_EACH)
+    return [row.tobytes() for row in counts]
