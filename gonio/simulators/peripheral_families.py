@@ -6,6 +6,14 @@ from typing import Final, NamedTuple
 from gonio.errors import UsageError
 from gonio.simulators.peripheral_dot import DotFirmware
 from gonio.simulators.peripheral_firmware import Firmware
+from gonio.simulators.peripheral_flat import (
+    BlueStFirmware,
+    InfiniTimeFirmware,
+    MicrobitFirmware,
+    SensorTagFirmware,
+    ThingyFirmware,
+)
+from gonio.simulators.peripheral_gonio_ref import GonioRefFirmware
 from gonio.simulators.peripheral_metamotion import MetaMotionFirmware
 from gonio.simulators.peripheral_wit import WitFirmware
 
@@ -27,6 +35,12 @@ class VirtualFamily(NamedTuple):
 FAMILIES: Final[Mapping[str, VirtualFamily]] = {
     "movella_dot": VirtualFamily(DotFirmware, "Movella DOT SIM", "D4:22:CD:51:4D"),
     "witmotion_ble5": VirtualFamily(WitFirmware, "WT901BLE67 SIM", "E5:57:49:54:4D"),
+    "gonio_ref": VirtualFamily(GonioRefFirmware, "gonio-ref SIM", "EE:67:72:65:66"),
+    "nordic_thingy52": VirtualFamily(ThingyFirmware, "Thingy SIM", "E8:54:48:35:32"),
+    "ti_cc2650": VirtualFamily(SensorTagFirmware, "SensorTag 2.0 SIM", "F0:54:49:26:50"),
+    "bbc_microbit": VirtualFamily(MicrobitFirmware, "BBC micro:bit SIM", "D3:42:42:43:4D"),
+    "infinitime": VirtualFamily(InfiniTimeFirmware, "InfiniTime SIM", "D0:50:54:49:4E"),
+    "st_bluest": VirtualFamily(BlueStFirmware, "STile SIM", "C0:53:54:42:4C"),
     "mbientlab_metamotion": VirtualFamily(MetaMotionFirmware, "MetaWear SIM", "F1:4D:45:54:41"),
 }
 
