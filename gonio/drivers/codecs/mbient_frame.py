@@ -82,7 +82,10 @@ def decode_frame(
             f"{data.hex()} is no packet{of}: {MODULES[module]} register {register:02x} holds no such bytes"
         )
     each = [_decode_register(meaning, payload, ranges or {}) for meaning in possible]
-    return {**head, **each[0]} if len(each) == 1 else {**head, "candidates": each}
+    if len(each) == 1:
+        return {**head, **each[0]}
+    common = {key: value for key, value in each[0].items() if all(one.get(key) == value for one in each)}
+    return {**head, **common, "candidates": [{k: v for k, v in one.items() if k not in common} for one in each]}
 
 
 def decode_module_info(module: int, payload: bytes) -> dict[str, object]:
