@@ -14,6 +14,7 @@ from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
+from bleak.backends.service import BleakGATTServiceCollection
 from bleak.exc import BleakBluetoothNotAvailableError, BleakError, BleakGATTProtocolError, BleakGATTProtocolErrorCode
 
 from gonio.drivers.link_errors import (
@@ -153,6 +154,11 @@ class SensorConnection:
         if found is None:
             raise self.unsuitable(f"it has no characteristic {uuid}")
         return found
+
+    @property
+    def services(self) -> BleakGATTServiceCollection:
+        """What the sensor has."""
+        return self._connected().services
 
     def has(self, uuid: str) -> bool:
         """Whether the sensor has a characteristic, which its profile does not need."""

@@ -83,7 +83,7 @@ class Dialogue:
         """
         for which in _SEQUENCES:
             for step in sequence_steps(self.profile, which):
-                if step.applies(self.settings):
+                if step.applies(self.settings) and not step.optional:
                     self._check_action(build_step(self.profile, step, self.settings))
 
     def _check_action(self, action: Action) -> None:
@@ -133,7 +133,7 @@ class Dialogue:
     async def _act(self, action: Action) -> None:
         match action:
             case Subscribe(uuid):
-                await self._subscribe(uuid)
+                await self.subscribe(uuid)
             case Unsubscribe(uuid):
                 self._subscribed.discard(uuid)
                 await self._connection.unsubscribe(uuid)
@@ -146,7 +146,8 @@ class Dialogue:
             case Wait(seconds):
                 await asyncio.sleep(seconds)
 
-    async def _subscribe(self, uuid: str) -> None:
+    async def subscribe(self, uuid: str) -> None:
+        """Switch the notifications of a characteristic on, if they are not; errors as ``perform``."""
         if uuid not in self._subscribed:
             await self._connection.subscribe(uuid, self._on_value)
             self._subscribed.add(uuid)
@@ -211,7 +212,7 @@ class Dialogue:
             return reading_value(self.profile, name, await self._connection.read(uuid, f"tell its {name}"))
         write = write_action(self.profile, reading.command, self.settings)
         was_subscribed = uuid in self._subscribed
-        await self._subscribe(uuid)
+        await self.subscribe(uuid)
         ask = Ask(answer=reading.packet, timeout_s=reading.timeout_s)
         value: object = None
         with contextlib.suppress(SensorRefusedError):
