@@ -338,6 +338,11 @@ class KneeChain:
         self._kept.clear()
         return reps
 
+    @property
+    def reps(self) -> tuple[RepEvent, ...]:
+        """The repetitions given so far."""
+        return self._counting.reps
+
     # --- result -----------------------------------------------------------------------------------------------------
 
     def result(self, defects: tuple[StreamDefects, ...]) -> SessionResult:

@@ -104,7 +104,7 @@ class Session:
             return []
         self._finished = True
         out = [one for segment in SEGMENTS for one in self._pass_on(segment, self._clocks[segment].finish())]
-        told = self._chain.result(()).reps
+        told = self._chain.reps
         late = self._chain.finish()
         self._only = self._alone.segment()
         if self._only is None:

@@ -46,7 +46,7 @@ def alike(name: str) -> set[str]:
 
 
 def test_a_posture_is_read_as_it_was_made() -> None:
-    seen = features(Look(ups(85.0, 90.0), ups(88.0, 8.0), "knee"), FRAME, assumed=False)
+    (seen,) = features([Look(ups(85.0, 90.0), ups(88.0, 8.0), "knee")], FRAME, assumed=False)
     assert seen.thigh == pytest.approx(85.0)
     assert seen.knee == pytest.approx(90.0)
     assert seen.thigh_turn == pytest.approx(3.0)
@@ -59,7 +59,7 @@ def test_a_posture_is_read_as_it_was_made() -> None:
 @pytest.mark.parametrize("share", [0.5, 1.0])
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_each_declaration_fits_itself_best(exercise: str, share: float) -> None:
-    seen = features(look(RULES[exercise], share), FRAME, assumed=False)
+    (seen,) = features([look(RULES[exercise], share)], FRAME, assumed=False)
     assert likeness(exercise, seen) > 0.8
     shares = most_like(seen)
     assert max(shares, key=shares.__getitem__) == exercise
@@ -92,11 +92,11 @@ def test_two_repetitions_accuse_nobody() -> None:
 
 
 def test_without_a_frame_the_raises_of_a_straight_leg_are_one() -> None:
-    seen = features(look(RULES["straight-leg-raise"]), None, assumed=False)
+    (seen,) = features([look(RULES["straight-leg-raise"])], None, assumed=False)
     raises = [name for name in EXERCISES if name.startswith("straight")]
     assert all(likeness(name, seen) > 0.999 for name in raises)
     assert max(most_like(seen).values()) < 0.5
-    swinging = features(look(RULES["long-arc-quad"]), None, assumed=False)
+    (swinging,) = features([look(RULES["long-arc-quad"])], None, assumed=False)
     assert likeness("straight-leg-raise", swinging) < 0.2
 
 
@@ -108,7 +108,7 @@ def test_without_repetitions_nothing_is_said() -> None:
 
 
 def test_a_program_leaves_only_its_own() -> None:
-    seen = features(look(RULES["long-arc-quad"]), FRAME, assumed=False)
+    (seen,) = features([look(RULES["long-arc-quad"])], FRAME, assumed=False)
     assert set(most_like(seen, ("heel-slide", "bridge"))) == {"heel-slide", "bridge"}
 
 
@@ -124,14 +124,14 @@ def test_it_does_not_matter_how_the_sensors_sit(exercise: str, turns: tuple[int,
     rest, far = ((mounts[0].apply(pair[0]).tolist(), mounts[1].apply(pair[1]).tolist()) for pair in (one.rest, one.far))
     thigh, shank = mounts[0].apply(FRAME.thigh), mounts[1].apply(FRAME.shank)
     # the zeros belong to a basis that turns with the axis: take them over by one posture
-    plain = features(one, FRAME, assumed=False)
+    (plain,) = features([one], FRAME, assumed=False)
     frame = KneeFrame(thigh, shank, 0.0, 0.0)
-    raw = features(Look(rest, far, one.signal), frame, assumed=False)
+    (raw,) = features([Look(rest, far, one.signal)], frame, assumed=False)
     frame = KneeFrame(thigh, shank, math.radians(raw.knee - plain.knee), math.radians(plain.thigh - raw.thigh))
     if math.isnan(frame.upright):
         frame = KneeFrame(thigh, shank, 0.0, 0.0)
-    seen = features(Look(rest, far, one.signal), frame if known else None, assumed=False)
-    expected = features(one, FRAME if known else None, assumed=False)
+    (seen,) = features([Look(rest, far, one.signal)], frame if known else None, assumed=False)
+    (expected,) = features([one], FRAME if known else None, assumed=False)
     for name in EXERCISES:
         assert likeness(name, seen) == pytest.approx(likeness(name, expected), abs=1e-6)
 

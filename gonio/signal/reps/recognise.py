@@ -114,22 +114,27 @@ class Verdict:
         return self.confidence >= _SURE
 
 
-def features(look: Look, frame: KneeFrame | None, *, assumed: bool) -> Features:
-    """Describe one repetition.
+def features(looks: Sequence[Look], frame: KneeFrame | None, *, assumed: bool) -> list[Features]:
+    """Describe repetitions.
 
     Args:
-        look: what was seen of it.
+        looks: what was seen of them.
         frame: the knee's frame; None while it is not known.
         assumed: whether the frame's zero was assumed, not seen in standing or a pose.
     """
-    if frame is not None:
-        aside = max(
-            abs(float(np.dot(up, axis))) for up, axis in zip(look.rest, (frame.thigh, frame.shank), strict=True)
-        )
-        if aside <= _ASIDE:
-            one, one_far = _inclinations(look, 0, frame)
-            two, two_far = _inclinations(look, 1, frame)
-            return Features(
+    if frame is None or not looks:
+        return [_unsigned(look, math.nan) for look in looks]
+    ups = np.array([(*look.rest, *look.far) for look in looks])  # (n, 4, 3): thigh and shank at rest, and far
+    asides = np.maximum(np.abs(ups[:, 0] @ frame.thigh), np.abs(ups[:, 1] @ frame.shank)).tolist()
+    ways = [inclination(ups[:, k], frame.shank if k % 2 else frame.thigh) for k in range(4)]
+    found = []
+    for look, aside, way in zip(looks, asides, np.degrees(ways).T.tolist(), strict=True):
+        if aside > _ASIDE:
+            found.append(_unsigned(look, aside))
+            continue
+        one, two, one_far, two_far = way
+        found.append(
+            Features(
                 thigh=math.nan if assumed else _wrap(math.degrees(frame.upright) - one),
                 knee=_wrap(two - one - math.degrees(frame.straight)),
                 margin=_MARGIN_ASSUMED if assumed else _MARGIN,
@@ -139,10 +144,13 @@ def features(look: Look, frame: KneeFrame | None, *, assumed: bool) -> Features:
                 signed=True,
                 signal=look.signal,
             )
-    else:
-        aside = math.nan
-    turns = [_angle(rest, far) for rest, far in zip(look.rest, look.far, strict=True)]
-    return Features(math.nan, math.nan, _MARGIN, aside, turns[0], turns[1], False, look.signal)
+        )
+    return found
+
+
+def _unsigned(look: Look, aside: float) -> Features:
+    one, two = (_angle(rest, far) for rest, far in zip(look.rest, look.far, strict=True))
+    return Features(math.nan, math.nan, _MARGIN, aside, one, two, False, look.signal)
 
 
 def likeness(name: str, seen: Features) -> float:
@@ -170,7 +178,7 @@ def judge(
         assumed: whether the frame's zero was assumed.
         program: the exercises among which one is recognised; all when empty.
     """
-    seen = [features(look, frame, assumed=assumed) for look in looks]
+    seen = features(looks, frame, assumed=assumed)
     if not seen:
         return Verdict(declared or NO_EXERCISE, 0.0, math.nan, other=False)
     shares = [most_like(one, program) for one in seen]
@@ -195,10 +203,10 @@ def doubted(declared: str, looks: Sequence[Look], frame: KneeFrame | None, *, as
     if len(looks) < _FEWEST or declared not in RULES:
         return False
     names = (declared, *RULES[declared].covers)
-    seen = [features(look, frame, assumed=assumed) for look in looks]
+    seen = features(looks, frame, assumed=assumed)
     if _usual_fit(names, seen) >= _UNLIKE:
         return False
-    if assumed and _usual_fit(names, [features(look, None, assumed=True) for look in looks]) >= _UNLIKE:
+    if assumed and _usual_fit(names, features(looks, None, assumed=True)) >= _UNLIKE:
         return False
     # counted the declared exercise's way, another one's rest may have been taken for its far end
     back = [turned(one) for one in seen]
@@ -287,17 +295,11 @@ def _within(value: float, span: Range, margin: float) -> float:
     return max(0.0, min(1.0, 1.0 - outside / margin))
 
 
-def _inclinations(look: Look, segment: int, frame: KneeFrame) -> tuple[float, float]:
-    """Give the directions of "up" about the axis in a sensor, at rest and far, degrees."""
-    ups = np.array((look.rest[segment], look.far[segment]))
-    rest, far = np.degrees(inclination(ups, frame.shank if segment else frame.thigh)).tolist()
-    return rest, far
-
-
 def _angle(one: Vector, other: Vector) -> float:
     """Give the angle between two directions, degrees."""
-    a, b = np.asarray(one), np.asarray(other)
-    return math.degrees(math.atan2(float(np.linalg.norm(np.cross(a, b))), float(a @ b)))
+    (a, b, c), (x, y, z) = one, other
+    across = math.hypot(b * z - c * y, c * x - a * z, a * y - b * x)
+    return math.degrees(math.atan2(across, a * x + b * y + c * z))
 
 
 def _wrap(angle: float) -> float:
