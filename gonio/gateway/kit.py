@@ -22,6 +22,7 @@ from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import Listener
 from gonio.gateway.groups import first_error
 from gonio.gateway.keeper import RecordKeeper
+from gonio.gateway.links.bluez import system_bluetooth
 from gonio.gateway.links.service import AdapterPort, BluetoothService, FixedBluetooth
 from gonio.gateway.recorder import record_streams
 from gonio.gateway.records import PairedSensor
@@ -79,8 +80,10 @@ class Kit:
         self.settings = settings
         self._source: Literal["sensor", "simulated", "recording"] = source
         self._clock = KitClock(monotonic_ns)
-        if bluetooth is None:
-            bluetooth = FixedBluetooth((AdapterPort("virtual adapter", scanner_backend, client_backend),))
+        if bluetooth is None and scanner_backend is None:
+            bluetooth = system_bluetooth()
+        elif bluetooth is None:
+            bluetooth = FixedBluetooth((AdapterPort("the adapter", scanner_backend, client_backend),))
         self._sensors = Sensors(bluetooth, scan_s=settings.scan_s, monotonic_ns=monotonic_ns)
         self._timing = uplink_timing
         self._stack = AsyncExitStack()

@@ -11,6 +11,7 @@ from typing import Self
 from gonio.drivers.link_values import Patience
 from gonio.drivers.scan import FoundSensor
 from gonio.firmware_profiles import Profile
+from gonio.gateway.links import words
 from gonio.gateway.links.adapter import Adapter
 from gonio.gateway.links.choice import SLOTS
 from gonio.gateway.links.keeper import SensorKeeper, Sighting
@@ -126,7 +127,7 @@ class LinkHub:
     def trouble(self) -> str | None:
         """Why Bluetooth cannot be used; None while it can, or nobody knows yet."""
         if not self._adapters:
-            return "no Bluetooth adapter can be used now"
+            return f"no Bluetooth adapter is there and switched on: {words.UNAVAILABLE}"
         troubles = [adapter.trouble for adapter in self.adapters]
         return next((one for one in troubles if one), None) if all(troubles) else None
 

@@ -33,6 +33,8 @@ _GRACE_S: Final = 0.2
 #: fill the log.
 _AGAIN_S: Final = 600.0
 _REMEMBERED: Final = 32
+#: Failed attempts in a row after which the system is asked to forget the sensor: it may hang in an attempt of its own.
+_FIRMLY_EVERY: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +285,8 @@ class SensorKeeper:
         patience_s = None if self.state is State.MISSING else self._timing.unheard_s
         if not self._usable:
             return Event.BLUETOOTH_GONE
-        if self.state is State.SEARCHING and await self._hub.service.release(self.address):
-            self._tell("was still connected by a program that is gone: that connection was ended")
+        if self.state is State.SEARCHING:
+            await self._release()
         self._hub.look_for(self)
         try:
             async with asyncio.timeout(patience_s):
@@ -296,6 +298,12 @@ class SensorKeeper:
         finally:
             self._hub.found(self)
         return self._take_adapter()
+
+    async def _release(self) -> None:
+        """End what the system holds of an earlier connection: while it does, the sensor does not advertise."""
+        hangs = self.failures > 0 and self.failures % _FIRMLY_EVERY == 0
+        if await self._hub.service.release(self.address, firmly=hangs):
+            self._tell("was still connected by a program that is gone: that connection was ended")
 
     def _take_adapter(self) -> Event:
         """Choose among the adapters that hear it, and take one of the chosen one's places."""

@@ -37,8 +37,13 @@ class BluetoothService(Protocol):
         """Call a function, in the event loop, whenever ``adapters`` may have changed, while the context is open."""
         ...
 
-    async def release(self, address: str) -> bool:
-        """End a connection that the system still holds from a program that is gone; tell whether there was one."""
+    async def release(self, address: str, *, firmly: bool = False) -> bool:
+        """End a connection that the system still holds from a program that is gone; tell whether there was one.
+
+        Args:
+            address: the sensor's.
+            firmly: let the system forget all it knows of the sensor, also an attempt to connect that hangs.
+        """
         ...
 
 
@@ -69,6 +74,6 @@ class FixedBluetooth:
         finally:
             self._listeners.remove(on_change)
 
-    async def release(self, address: str) -> bool:  # noqa: ARG002 - nobody else holds what is fixed
+    async def release(self, address: str, *, firmly: bool = False) -> bool:  # noqa: ARG002 - there is nobody to ask
         """End nothing."""
         return False
