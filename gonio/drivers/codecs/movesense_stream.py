@@ -104,7 +104,7 @@ class MovesenseReader:
             gyr = gyr * TO_SI["dps"]
             if (np.abs(acc) <= _MOST_ACC).all() and (np.abs(gyr) <= _MOST_GYR).all():  # no number is not within
                 begin_s = self._clock.unwrap(STAMP.unpack_from(payload)[0], arrival_ns)
-                return _Samples(acc, gyr, begin_s + np.arange(len(acc)) * self._step_s, arrival_ns)
+                return _Samples(acc, gyr, begin_s + np.arange(len(acc), dtype=np.float64) * self._step_s, arrival_ns)
         self.malformed += 1
         return None
 
@@ -137,7 +137,7 @@ class MovesenseWriter:
         self._limit = limit
         self._rows: list[tuple[list[float], list[float], float]] = []
 
-    def encode(self, acc: FloatArray, gyr: FloatArray, sensor_s: FloatArray | None) -> list[bytes]:
+    def encode(self, acc: FloatArray, gyr: FloatArray, sensor_s: FloatArray | None = None) -> list[bytes]:
         """Give the notifications that samples fill."""
         if sensor_s is None:
             raise UsageError("the family sends its clock: sensor_s is needed")

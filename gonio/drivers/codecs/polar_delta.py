@@ -87,7 +87,7 @@ def _differences(data: bytes, begin: int, count: int, bits: int) -> Whole:
     single = np.unpackbits(octets, count=count * bits, bitorder="little").reshape(count, bits)
     weights = np.left_shift(1, np.arange(bits, dtype=np.int64))
     weights[-1] = -weights[-1]
-    read: Whole = single @ weights
+    read: Whole = single.astype(np.int64) @ weights
     return read
 
 

@@ -119,7 +119,8 @@ class Frame:
         if self.layout.pattern:
             with np.errstate(invalid="ignore"):  # a signalling NaN warns when it is converted
                 return (numbers & 0xFFFFFFFF).astype(np.uint32).view(np.float32).astype(np.float64) * scale
-        return numbers * scale
+        values: FloatArray = numbers.astype(np.float64) * scale
+        return values
 
 
 def read_frame(data: bytes, *, resolution_bits: int | None = None, channels: int | None = None) -> Frame:

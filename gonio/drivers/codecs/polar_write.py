@@ -142,7 +142,7 @@ class PolarWriter:
         self._plain: list[list[int]] = []
         self._last_ns = 0
 
-    def encode(self, acc: FloatArray, gyr: FloatArray, sensor_s: FloatArray | None) -> list[bytes]:
+    def encode(self, acc: FloatArray, gyr: FloatArray, sensor_s: FloatArray | None = None) -> list[bytes]:
         """Give the notifications that samples fill."""
         if sensor_s is None:
             raise UsageError("the family sends its clock: sensor_s is needed")
