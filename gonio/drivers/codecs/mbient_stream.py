@@ -18,7 +18,7 @@ The samples of a pair carry the arrival of its later half.
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -70,14 +70,6 @@ def _scale(settings: Mapping[str, Number], name: RangeName) -> float:
     return scales[reach]
 
 
-class _Half(NamedTuple):
-    """A packed packet: whether it holds acceleration, its data, its arrival."""
-
-    acceleration: bool
-    data: bytes
-    arrival_ns: int
-
-
 class MetaMotionReader:
     """Reads the notifications of one stream.
 
@@ -103,22 +95,19 @@ class MetaMotionReader:
         self.unpaired = 0
         self._wire = _Wire(settings)
         self._apart_ns = APART * SAMPLES_EACH / settings["rate_hz"] * 1e9
-        self._first: list[_Half] | None = []
-        self._acceleration_leads = True
-        self._waiting: _Half | None = None
+        self._heads = (self._wire.acceleration, self._wire.angular_velocity)
+        self._leads = self._wire.acceleration
+        self._first: list[Notification] | None = []
+        self._waiting: Notification | None = None
         self._paired = False
 
     def feed_all(self, notifications: Sequence[Notification]) -> SampleChunk | None:
         """Give the samples that notifications complete, or None. Answers to questions are passed over."""
-        halves: list[_Half] = []
-        for notification in notifications:
-            data = notification.data
-            head = data[:HEAD_BYTES]
-            acceleration = head == self._wire.acceleration
-            if len(data) == FRAME_BYTES and (acceleration or head == self._wire.angular_velocity):
-                halves.append(_Half(acceleration, data[HEAD_BYTES:], notification.arrival_ns))
-            elif len(data) < HEAD_BYTES or not data[1] & READ:
-                self.malformed += 1
+        heads = self._heads
+        halves = [n for n in notifications if len(n.data) == FRAME_BYTES and n.data[:HEAD_BYTES] in heads]
+        if len(halves) < len(notifications):
+            others = (n.data for n in notifications if len(n.data) != FRAME_BYTES or n.data[:HEAD_BYTES] not in heads)
+            self.malformed += sum(len(data) < HEAD_BYTES or not data[1] & READ for data in others)
         if self._first is not None:
             self._first += halves
             if len(self._first) < DECIDED_BY:
@@ -130,25 +119,25 @@ class MetaMotionReader:
         """End the stream: give what was held back to see which kind leads."""
         return None if self._first is None else self._samples(self._decide(self._first))
 
-    def _decide(self, first: list[_Half]) -> list[_Half]:
+    def _decide(self, first: list[Notification]) -> list[Notification]:
         """Find the kind that leads, and give what was held back."""
-        soon: dict[bool, list[int]] = {True: [], False: []}  # by whether acceleration leads
-        counted = first[:DECIDED_BY]
-        for before, after in itertools.pairwise(counted):
-            if before.acceleration != after.acceleration:
-                soon[before.acceleration].append(after.arrival_ns - before.arrival_ns)
+        soon: dict[bytes, list[int]] = {head: [] for head in self._heads}  # by the kind that leads
+        for before, after in itertools.pairwise(first[:DECIDED_BY]):
+            if before.data[:HEAD_BYTES] != after.data[:HEAD_BYTES]:
+                soon[before.data[:HEAD_BYTES]].append(after.arrival_ns - before.arrival_ns)
         if all(soon.values()):
-            self._acceleration_leads = _median(soon[True]) <= _median(soon[False])
+            self._leads = min(self._heads, key=lambda head: _median(soon[head]))
         self._first = None
         return first
 
-    def _samples(self, halves: list[_Half]) -> SampleChunk | None:
-        pairs = [pair for half in halves if (pair := self._pair(half)) is not None]
-        if not pairs:
+    def _samples(self, halves: list[Notification]) -> SampleChunk | None:
+        leading, following = self._pairs(halves)
+        if not leading:
             return None
-        acceleration = b"".join((a if a.acceleration else b).data for a, b in pairs)
-        angular_velocity = b"".join((b if a.acceleration else a).data for a, b in pairs)
-        arrival_s = np.array([b.arrival_ns * 1e-9 for _, b in pairs])
+        acceleration, angular_velocity = leading, following
+        if self._leads != self._wire.acceleration:
+            acceleration, angular_velocity = following, leading
+        arrival_s = np.array([half.arrival_ns for half in following]) * 1e-9
         return SampleChunk(
             _si(acceleration, self._wire.acceleration_si),
             _si(angular_velocity, self._wire.angular_velocity_si),
@@ -156,28 +145,38 @@ class MetaMotionReader:
             np.repeat(arrival_s, SAMPLES_EACH),
         )
 
-    def _pair(self, half: _Half) -> tuple[_Half, _Half] | None:
-        """Take the next packet; give it with its partner when it follows one."""
+    def _pairs(self, halves: list[Notification]) -> tuple[list[Notification], list[Notification]]:
+        """Take the next packets; give those that lead and those that follow, pair by pair."""
+        leading: list[Notification] = []
+        following: list[Notification] = []
         waiting = self._waiting
-        if half.acceleration == self._acceleration_leads:
-            self._waiting = half
-            self.unpaired += self._paired and waiting is not None
-            return None
-        self._waiting = None
-        if waiting is not None and half.arrival_ns - waiting.arrival_ns <= self._apart_ns:
-            self._paired = True
-            return waiting, half
-        if self._paired:
-            self.unpaired += 1 if waiting is None else 2
-        return None
+        for half in halves:
+            alone = 0
+            if half.data.startswith(self._leads):
+                alone = waiting is not None
+                waiting = half
+            elif waiting is not None and half.arrival_ns - waiting.arrival_ns <= self._apart_ns:
+                self._paired = True
+                leading.append(waiting)
+                following.append(half)
+                waiting = None
+            else:
+                alone = 1 if waiting is None else 2
+                waiting = None
+            if alone and self._paired:
+                self.unpaired += alone
+        self._waiting = waiting
+        return leading, following
 
 
 def _median(values: list[int]) -> int:
     return sorted(values)[len(values) // 2]
 
 
-def _si(data: bytes, scale: float) -> FloatArray:
-    return np.frombuffer(data, "<i2").reshape(-1, 3).astype(np.float64) * scale
+def _si(packets: list[Notification], scale: float) -> FloatArray:
+    """Give the samples (n, 3) of packets in SI."""
+    words = np.frombuffer(b"".join([packet.data for packet in packets]), "<i2").reshape(-1, FRAME_BYTES // 2)
+    return words[:, HEAD_BYTES // 2 :].reshape(-1, 3) * scale
 
 
 class MetaMotionWriter:
