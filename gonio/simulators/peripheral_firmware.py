@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from bumble.att import ATT_Error, ErrorCode
 
@@ -75,7 +75,7 @@ class Firmware(ABC):
             travel apart).
     """
 
-    packets_together: ClassVar[int] = 1
+    packets_together: int = 1
 
     def __init__(self, profile: Profile, around: Surroundings, rate_hz: float | None = None) -> None:
         """Power on.

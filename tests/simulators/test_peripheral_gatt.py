@@ -1,10 +1,7 @@
 """Virtual sensors as any Bluetooth client sees them: their services, commands and answers."""
 
 import asyncio
-import contextlib
 import struct
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -12,9 +9,8 @@ from bleak import BleakClient
 from bleak.exc import BleakError, BleakGATTProtocolError
 
 from gonio.drivers.codec import decode_packet
-from gonio.drivers.commands import encode_command
 from gonio.errors import UsageError
-from gonio.firmware_profiles import Profile, get_profile
+from gonio.firmware_profiles import get_profile
 from gonio.signal.consts import FloatArray
 from gonio.simulators.bleak_backend import backends
 from gonio.simulators.peripheral import VirtualSensor, sensor_address
@@ -22,47 +18,7 @@ from gonio.simulators.peripheral_firmware import Surroundings
 from gonio.simulators.peripheral_wit import WitFirmware
 from gonio.simulators.radio import Radio
 from gonio.simulators.world import World
-
-
-def feed(t_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-    return np.tile([0.0, 0.0, 9.80665], (len(t_s), 1)), np.zeros((len(t_s), 3))
-
-
-@dataclass
-class Bench:
-    world: World
-    radio: Radio
-    profile: Profile
-    sensor: VirtualSensor
-    client: BleakClient
-
-    def uuid(self, role: str) -> str:
-        return self.profile.characteristic(role).uuid
-
-    async def read(self, role: str) -> dict[str, object]:
-        return decode_packet(self.profile, role, bytes(await self.client.read_gatt_char(self.uuid(role))))
-
-    async def command(self, name: str, **parameters: object) -> None:
-        role = self.profile.commands[name].role
-        data = encode_command(self.profile, name, self.profile.resolve() | parameters)
-        await self.client.write_gatt_char(self.uuid(role), data, response=True)
-
-    async def listen(self, role: str) -> list[bytes]:
-        heard: list[bytes] = []
-        await self.client.start_notify(self.uuid(role), lambda _, data: heard.append(bytes(data)))
-        return heard
-
-
-@contextlib.asynccontextmanager
-async def bench(family: str, *, speed: float = 10.0) -> AsyncIterator[Bench]:
-    world, radio, profile = World(speed), Radio(), get_profile(family)
-    central = await radio.device("phone", "F0:00:00:00:00:02")
-    _, client_backend = backends(central)
-    async with VirtualSensor(radio, profile, feed, world, duration_s=60.0) as sensor:
-        async with BleakClient(sensor.address, backend=client_backend) as client:
-            yield Bench(world, radio, profile, sensor, client)
-        assert not client.is_connected
-    await radio.remove(central)
+from tests.simulators.bench import Bench, bench, feed
 
 
 @pytest.mark.parametrize("family", ["movella_dot", "witmotion_ble5"])
