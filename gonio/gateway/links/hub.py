@@ -12,9 +12,10 @@ from gonio.drivers.link_values import Patience
 from gonio.drivers.scan import FoundSensor
 from gonio.firmware_profiles import Profile
 from gonio.gateway.links import words
+from gonio.gateway.links.activities import Sighting
 from gonio.gateway.links.adapter import Adapter
 from gonio.gateway.links.choice import SLOTS
-from gonio.gateway.links.keeper import SensorKeeper, Sighting
+from gonio.gateway.links.keeper import SensorKeeper
 from gonio.gateway.links.pauses import LinkTiming
 from gonio.gateway.links.service import BluetoothService
 from gonio.gateway.records import PairedSensor
@@ -68,7 +69,7 @@ class LinkHub:
         self._profiles = profiles
         self._adapters: dict[str, tuple[Adapter, asyncio.Task[object]]] = {}
         self._keepers: dict[str, SensorKeeper] = {}
-        self._searching: dict[str, SensorKeeper] = {}
+        self._searching: dict[str, Callable[[Sighting], None]] = {}
         self._stack = contextlib.AsyncExitStack()
         self._tasks: asyncio.TaskGroup
         self._keeping: list[asyncio.Task[None]] = []
@@ -133,14 +134,14 @@ class LinkHub:
 
     # --- who is looked for -------------------------------------------------------------------------------------------
 
-    def look_for(self, keeper: SensorKeeper) -> None:
-        """Listen for a keeper's sensor on every adapter, until ``found``."""
-        self._searching[keeper.address] = keeper
+    def look_for(self, address: str, heard: Callable[[Sighting], None]) -> None:
+        """Listen for a sensor (its address in capitals) on every adapter, until ``found``; each sighting is told."""
+        self._searching[address] = heard
         self._listen()
 
-    def found(self, keeper: SensorKeeper) -> None:
+    def found(self, address: str) -> None:
         """Listen for it no more."""
-        self._searching.pop(keeper.address, None)
+        self._searching.pop(address, None)
         self._listen()
 
     def _listen(self) -> None:
@@ -148,9 +149,9 @@ class LinkHub:
             adapter.listen(wanted=bool(self._searching))
 
     def _on_heard(self, adapter: Adapter, found: FoundSensor) -> None:
-        keeper = self._searching.get(found.address.upper())
-        if keeper is not None:
-            keeper.heard(Sighting(adapter, found))
+        heard = self._searching.get(found.address.upper())
+        if heard is not None:
+            heard(Sighting(adapter, found))
 
     # --- what Bluetooth can be used ----------------------------------------------------------------------------------
 
