@@ -6,12 +6,14 @@ from typing import Final
 from gonio.drivers.codecs.base import Codec
 from gonio.drivers.codecs.movesense_data import read_path, write_payload
 from gonio.drivers.codecs.movesense_packets import (
+    COMMANDS,
     DATA,
     DATA_PART_2,
     HEAD_BYTES,
     show_answer,
     show_command,
     show_joined,
+    write_command,
     write_data,
     write_hello,
     write_result,
@@ -21,7 +23,7 @@ from gonio.drivers.errors import CodecError
 from gonio.firmware_profiles.parts import Number
 from gonio.firmware_profiles.schema import Profile
 
-#: Names of roles and packets in the profile.
+#: Names of packets in the profile; that of the commands is their role's too.
 COMMAND: Final = "command"
 RESULT: Final = "result"
 HELLO: Final = "hello"
@@ -52,12 +54,15 @@ class MovesenseCodec(Codec):
         return decoded
 
     def encode(self, profile: Profile, packet: str, values: Mapping[str, object]) -> bytes:  # noqa: ARG002 - of the seam
-        """Write a result, the answer to a hello, or data that one notification holds."""
+        """Write a command without arguments or with a path, a result, the answer to a hello, or data of one packet."""
         reference, status = values.get("reference"), values.get("status", 200)
         if not isinstance(reference, int) or not isinstance(status, int) or not 0 <= reference < 256:  # noqa: PLR2004
             raise CodecError("a packet has a reference, and a result a status")
+        if packet == COMMAND:
+            code = next((code for code, name in COMMANDS.items() if name == values.get("command")), -1)
+            return write_command(code, reference, str(values.get("path", "")).encode("ascii", "replace"))
         if packet == HELLO:
-            return write_hello(reference, {name: str(text) for name, text in values.items()})
+            return _hello(reference, values)
         if packet == RESULT:
             return write_result(reference, status)
         return write_data(reference, write_payload(read_path(str(values.get("path"))), values), _LONGEST_NOTIFICATION)[
@@ -80,6 +85,13 @@ class MovesenseCodec(Codec):
     def writer(self, profile: Profile, settings: Mapping[str, Number]) -> MovesenseWriter:  # noqa: ARG002 - of the seam
         """Make the writer of a stream."""
         return MovesenseWriter(settings)
+
+
+def _hello(reference: int, values: Mapping[str, object]) -> bytes:
+    try:
+        return write_hello(reference, {name: str(text) for name, text in values.items()})
+    except (KeyError, UnicodeEncodeError) as error:
+        raise CodecError(f"the answer to a hello cannot be written from {', '.join(values)}") from error
 
 
 def _path(told: Mapping[str, object]) -> str | None:
