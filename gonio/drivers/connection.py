@@ -74,6 +74,7 @@ class SensorConnection:
         self._on_lost = on_lost
         self._backend = client_backend
         self._client: BleakClient | None = None
+        self._up = False  # the client is connected; before, it may see links come and go that it makes anew by itself
 
     @property
     def label(self) -> str:
@@ -86,6 +87,7 @@ class SensorConnection:
         Raises:
             BluetoothUnavailableError: the computer cannot connect to anything now.
             SensorUnreachableError: no attempt succeeded.
+            SensorLostError: one did, and the link was lost at once.
         """
         adapter = (self._backend, _adapter_of(self._found.device))
         lock = _connecting.setdefault(asyncio.get_running_loop(), {}).setdefault(adapter, asyncio.Lock())
@@ -117,6 +119,10 @@ class SensorConnection:
                     await self.disconnect()
                     raise
                 else:
+                    self._up = True
+                    if not client.is_connected:
+                        await self.disconnect()
+                        raise self.lose("was lost as soon as it was connected")
                     return
         raise SensorUnreachableError(
             f"no connection to {self.label} in {self._patience.attempts} attempts "
@@ -125,7 +131,7 @@ class SensorConnection:
 
     async def disconnect(self) -> None:
         """Say goodbye; also after a loss, or BlueZ would deliver the next connection's notifications twice."""
-        client, self._client = self._client, None
+        client, self._client, self._up = self._client, None, False
         if client is None:
             return
         with contextlib.suppress(*_FAILURES, TimeoutError):  # it is gone either way
@@ -185,8 +191,9 @@ class SensorConnection:
         return self._mtu_now(source)
 
     def _mtu_now(self, source: BleakGATTCharacteristic) -> int:
-        # mtu_size stays 23 on BlueZ; the characteristic knows better
-        return max(self._connected().mtu_size, source.max_write_without_response_size + ATT_HEADER_BYTES)
+        self._connected()
+        # the client's own mtu_size stays 23 on BlueZ
+        return source.max_write_without_response_size + ATT_HEADER_BYTES
 
     async def read(self, uuid: str, what: str) -> bytes:
         """Read a characteristic; errors as ``_operate``."""
@@ -241,7 +248,7 @@ class SensorConnection:
         return self.lost
 
     def _on_disconnected(self, client: BleakClient) -> None:
-        if client is self._client:
+        if client is self._client and self._up:
             self.lose("is gone: the Bluetooth link was lost")
 
 

@@ -116,6 +116,11 @@ class SensorLink:
         return self._connection.lost
 
     @property
+    def streaming(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._streaming
+
+    @property
     def last_arrival_s(self) -> float | None:
         """When the running stream's last notification came, on the event loop's clock, s; None before the first."""
         return self._last_arrival_s

@@ -22,7 +22,7 @@ class Patience:
     attempts: int = 4
     backoff_s: float = 0.5
     operation_s: float = 5.0
-    mtu_s: float = 1.0
+    mtu_s: float = 5.0
     first_data_s: float = 10.0
     silence_s: float = 3.0
     disconnect_s: float = 5.0
