@@ -16,7 +16,7 @@ from gonio.simulators.peripheral_flat import (
 from gonio.simulators.peripheral_gonio_ref import GonioRefFirmware
 from gonio.simulators.peripheral_metamotion import MetaMotionFirmware
 from gonio.simulators.peripheral_movesense import MovesenseFirmware
-from gonio.simulators.peripheral_polar import PolarFirmware, VerityFirmware
+from gonio.simulators.peripheral_polar import PolarFirmware
 from gonio.simulators.peripheral_wit import WitFirmware
 
 
@@ -44,7 +44,7 @@ FAMILIES: Final[Mapping[str, VirtualFamily]] = {
     "infinitime": VirtualFamily(InfiniTimeFirmware, "InfiniTime SIM", "D0:50:54:49:4E"),
     "st_bluest": VirtualFamily(BlueStFirmware, "STile SIM", "C0:53:54:42:4C"),
     "mbientlab_metamotion": VirtualFamily(MetaMotionFirmware, "MetaWear SIM", "F1:4D:45:54:41"),
-    "polar_pmd": VirtualFamily(VerityFirmware, "Polar Sense SIM", "E0:9E:1A:56:53"),
+    "polar_pmd": VirtualFamily(PolarFirmware, "Polar Sense SIM", "E0:9E:1A:56:53"),
     "polar_oh1": VirtualFamily(PolarFirmware, "Polar OH1 SIM", "E0:9E:1A:4F:48"),
     "polar_h10": VirtualFamily(PolarFirmware, "Polar H10 SIM", "E0:9E:1A:48:31"),
     "movesense_gsp": VirtualFamily(MovesenseFirmware, "Movesense SIM", "CC:8C:DC:4D:53"),

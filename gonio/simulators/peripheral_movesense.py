@@ -99,7 +99,9 @@ class MovesenseFirmware(Firmware):
 
     def encoder(self, mtu: int) -> MovesenseWriter:
         """Make what writes the data, in notifications as long as the link carries."""
-        return MovesenseWriter(self.settings, min(NOTIFICATION_BYTES, mtu - ATT_HEADER_BYTES))
+        writer = MovesenseWriter(self.settings, min(NOTIFICATION_BYTES, mtu - ATT_HEADER_BYTES))
+        self.packets_together = writer.parts
+        return writer
 
     def samples_per_notification(self) -> int:
         """Give the samples of a packet."""

@@ -7,7 +7,7 @@ velocity); ECG, PPG, pulse intervals, magnetometer and recordings are named amon
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bumble.att import ErrorCode
 
@@ -113,10 +113,9 @@ class PolarFirmware(Firmware):
         sdk_mode: whether it is in the SDK mode.
     """
 
-    packets_together: ClassVar[int] = 1
-
     def __init__(self, profile: Profile, around: Surroundings, rate_hz: float | None = None) -> None:
         super().__init__(profile, around, rate_hz)
+        self.packets_together = 2 if profile.gyro else 1
         self.in_charger = False
         self.running: dict[int, int] = {}
         self.sdk_mode = False
@@ -237,9 +236,3 @@ class PolarFirmware(Firmware):
     def samples_in(self, value: bytes) -> int:
         """Give how many samples a frame completes."""
         return PolarWriter(self.settings, gyro=self.profile.gyro).samples_in(value)
-
-
-class VerityFirmware(PolarFirmware):
-    """A Polar Verity Sense: frames of acceleration, each with one of angular velocity."""
-
-    packets_together: ClassVar[int] = 2

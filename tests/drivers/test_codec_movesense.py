@@ -206,7 +206,13 @@ SAMPLES = st.lists(st.tuples(*[st.floats(-1, 1)] * 6), min_size=1, max_size=40)
 
 
 def _notifications(packets: list[bytes], period_ns: int = 76_923_077) -> list[Notification]:
-    return [Notification(DATA, data, (number + 1) * period_ns) for number, data in enumerate(packets)]
+    """Let packets arrive at an even pace, a second part 1 ms after what came before it."""
+    queue: list[Notification] = []
+    arrival_ns = 0
+    for data in packets:
+        arrival_ns += 1_000_000 if data[:1] == b"\x03" else period_ns
+        queue.append(Notification(DATA, data, arrival_ns))
+    return queue
 
 
 def _motion(count: int, rate_hz: int) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -280,6 +286,17 @@ def test_a_lost_part_costs_its_packet_and_no_other(lost: int, malformed: int) ->
     assert chunk.sensor_s is not None
     np.testing.assert_allclose(chunk.sensor_s, t_s[kept], atol=0.51e-3, rtol=0)
     assert reader.malformed == malformed
+
+
+def test_parts_of_two_packets_are_not_taken_for_one() -> None:
+    acc, gyr, t_s = _motion(24, 104)
+    queue = _notifications(MovesenseWriter({"rate_hz": 104}).encode(acc, gyr, t_s))
+    del queue[1:3]  # the second part of the first packet and the first of the second
+    reader = MovesenseReader({"rate_hz": 104})
+    chunk = reader.feed_all(queue)
+    assert chunk is not None
+    np.testing.assert_allclose(chunk.acc, acc[16:], atol=1e-5, rtol=0)
+    assert reader.malformed == 1
 
 
 def test_a_firmware_that_sends_fewer_samples_to_a_packet_is_understood() -> None:

@@ -1,7 +1,9 @@
 """The running stream of a Movesense sensor: packets of acceleration and angular velocity (IMU6), whole or in two.
 
 A packet is whole when it holds the samples that its rate asks for. One with fewer can be the first part of one, or a
-whole one of a firmware that sends fewer: it is kept until the next packet tells.
+whole one of a firmware that sends fewer: it is kept until the next packet tells. Parts carry no number: where the
+second part of one packet and the first of the next are both lost, only the time between the two that are left shows
+that they do not belong together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +30,10 @@ NOTIFICATION_BYTES: Final = 158
 #: The sensor's largest ranges (16 g, 2000 dps), with some room.
 _MOST_ACC: Final = 16.5 * TO_SI["g"]
 _MOST_GYR: Final = 2100 * TO_SI["dps"]
+
+#: The second part follows the first at once, the next packet's after its own samples: later than this share of a
+#: packet's time it is believed to be another's.
+_SOON: Final = 0.75
 
 _TICK_S: Final = 0.001
 _BITS: Final = 32
@@ -56,6 +62,7 @@ class MovesenseReader:
         self._path = Path("", "imu6", int(rate_hz))
         self._step_s = 1.0 / rate_hz
         self._whole_bytes = STAMP.size + SAMPLES_AT[int(rate_hz)] * self._path.row_bytes
+        self._soon_ns = _SOON * SAMPLES_AT[int(rate_hz)] / rate_hz * 1e9
         self._clock = SensorClock(_TICK_S, _BITS)
         self._held: tuple[bytes, int] | None = None  # a payload that may go on, and its arrival
 
@@ -85,7 +92,8 @@ class MovesenseReader:
             return []
         if code == DATA_PART_2:
             held, self._held = self._held, None
-            return [self._samples(held[0] + payload if held else b"", arrival_ns)]
+            together = held is not None and arrival_ns - held[1] <= self._soon_ns
+            return [self._samples(held[0] + payload if held and together else b"", arrival_ns)]
         before = [self._release()]
         if len(payload) < self._whole_bytes:
             self._held = payload, arrival_ns
@@ -122,7 +130,11 @@ def _chunk(parts: list[_Samples]) -> SampleChunk | None:
 
 
 class MovesenseWriter:
-    """Writes what a sensor streams (``MotionWriter``)."""
+    """Writes what a sensor streams (``MotionWriter``).
+
+    Attributes:
+        parts: notifications that a packet takes.
+    """
 
     def __init__(self, settings: Mapping[str, Number], limit: int = NOTIFICATION_BYTES) -> None:
         """Prepare for a stream.
@@ -135,6 +147,7 @@ class MovesenseWriter:
         self._path = Path("", "imu6", rate_hz)
         self._each = SAMPLES_AT[rate_hz]
         self._limit = limit
+        self.parts = 1 if HEAD_BYTES + STAMP.size + self._each * self._path.row_bytes <= limit else 2
         self._rows: list[tuple[list[float], list[float], float]] = []
 
     def encode(self, acc: FloatArray, gyr: FloatArray, sensor_s: FloatArray | None = None) -> list[bytes]:
