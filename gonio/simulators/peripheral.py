@@ -34,6 +34,9 @@ _ADVERTISING_INTERVAL_MS: Final = 60.0
 #: Notifications sent without letting others run, while a sensor catches up.
 _BURST: Final = 16
 
+#: From a sensor's last notification until it switches off: a link that is cut loses what is still on its way.
+_LAST_WORDS_S: Final = 0.05
+
 _GATT_PROPERTIES: Final = {
     "read": Characteristic.Properties.READ,
     "write": Characteristic.Properties.WRITE,
@@ -265,7 +268,8 @@ class VirtualSensor:
                         sending.cancel()
                     sending = None if stream is None else tasks.create_task(self._send_motion(stream[0]), name="motion")
                 if not self.firmware.powered and self._connection is not None:
-                    await self._replies.join()  # its last words
+                    await self._replies.join()
+                    await asyncio.sleep(_LAST_WORDS_S)
                     await self._hang_up()
                 await self._changed.wait()
                 self._changed.clear()

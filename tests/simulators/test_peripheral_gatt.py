@@ -62,7 +62,6 @@ async def test_a_dot_applies_only_the_fields_that_are_visited() -> None:
         ("control", "010105"),  # a mode without acceleration
         ("device_control", "10" + "00" * 23 + "3700" + "00" * 6),  # 55 Hz
         ("device_control", "10"),  # cut
-        ("message_control", "020108f5"),
     ],
 )
 async def test_a_dot_refuses_what_it_cannot_do_and_stays_as_it_was(role: str, data: str) -> None:
