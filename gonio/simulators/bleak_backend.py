@@ -23,7 +23,7 @@ from bumble import core, hci
 from bumble.device import Advertisement, Connection, Device, Peer
 from bumble.gatt import GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR
 
-from gonio.simulators.radio import random_address, uninterrupted
+from gonio.simulators.bleak_adapter import NO_SERVICE, VirtualAdapter, note_outcome
 
 _T = TypeVar("_T")
 
@@ -71,66 +71,10 @@ def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
     )
 
 
-def _note_outcome(task: asyncio.Task[Any]) -> None:
-    """Look at a task's outcome, so that asyncio does not report it as forgotten."""
-    if not task.cancelled():
-        task.exception()
-
-
-class _Adapter:
-    """What the clients and scanners of one central share: a controller does one thing at a time."""
-
-    def __init__(self, central: Device) -> None:
-        self.central = central
-        self._scanners = 0
-        self._scan_switch = asyncio.Lock()
-        self._connecting = asyncio.Lock()
-        self._background: set[asyncio.Task[None]] = set()
-
-    async def start_scanning(self) -> None:
-        async with self._scan_switch:
-            if self._scanners == 0:
-                await uninterrupted(self.central.start_scanning(legacy=True, filter_duplicates=False))
-            self._scanners += 1
-
-    async def stop_scanning(self) -> None:
-        async with self._scan_switch:
-            self._scanners -= 1
-            if self._scanners == 0:
-                await uninterrupted(self.central.stop_scanning(legacy=True))
-
-    async def connect(self, address: str) -> Connection:
-        """Connect to a device, however long it takes; when cancelled, the attempt is withdrawn from the controller.
-
-        The controller is free for the next attempt when this one has really ended, not when its caller gave up.
-        """
-        await self._connecting.acquire()
-        attempt = asyncio.create_task(
-            self.central.connect(random_address(address), timeout=None), name=f"connect {address}"
-        )
-        attempt.add_done_callback(lambda _: self._connecting.release())
-        attempt.add_done_callback(_note_outcome)
-        try:
-            return await asyncio.shield(attempt)
-        except asyncio.CancelledError:
-            withdrawal = asyncio.create_task(self._withdraw(attempt), name=f"withdraw connect {address}")
-            self._background.add(withdrawal)
-            withdrawal.add_done_callback(self._background.discard)
-            await asyncio.wait({withdrawal})
-            raise
-
-    async def _withdraw(self, attempt: asyncio.Task[Connection]) -> None:
-        while not attempt.done():  # again where the attempt had not yet reached the controller
-            await self.central.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
-            await asyncio.wait({attempt}, timeout=0.05)
-        if not attempt.cancelled() and attempt.exception() is None:  # it was faster than we
-            await attempt.result().disconnect()
-
-
 class BumbleScanner(BaseBleakScanner):
     """bleak's scanner on a bumble central."""
 
-    adapter: ClassVar[_Adapter]
+    adapter: ClassVar[VirtualAdapter]
 
     def __init__(
         self,
@@ -192,7 +136,7 @@ class _Link:
         operation = asyncio.create_task(work, name="gatt operation")
         self._operations.add(operation)
         operation.add_done_callback(self._operations.discard)
-        operation.add_done_callback(_note_outcome)
+        operation.add_done_callback(note_outcome)
         await asyncio.wait({operation})
         if operation.cancelled():
             raise BleakGATTProtocolError(BleakGATTProtocolErrorCode.UNLIKELY_ERROR)
@@ -210,12 +154,15 @@ class _Link:
 class BumbleClient(BaseBleakClient):
     """bleak's client on a bumble central."""
 
-    adapter: ClassVar[_Adapter]
+    adapter: ClassVar[VirtualAdapter]
 
     def __init__(self, address_or_ble_device: BLEDevice | str, **kwargs: Any) -> None:  # noqa: ANN401 - as in bleak
         super().__init__(address_or_ble_device, **kwargs)
         self._device_name = address_or_ble_device.name if isinstance(address_or_ble_device, BLEDevice) else None
         self._link: _Link | None = None
+        self._service = self.adapter.services
+        self._leaving = False
+        self._unclean = False
 
     @property
     def name(self) -> str:
@@ -241,7 +188,11 @@ class BumbleClient(BaseBleakClient):
         async with asyncio.timeout(self._timeout):
             connection = await self.adapter.connect(self.address)
             link = self._link = _Link(connection)
+            self._service, self._leaving = self.adapter.services, False
             connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
+            if (spoilt := self.adapter.spoilt(self.address)) is not None:
+                await self.disconnect()
+                raise BleakError(spoilt)
             try:
                 await link.operate(link.peer.request_mtu(_OFFERED_MTU))
                 self.services = await link.operate(self._discover(link.peer))
@@ -270,18 +221,36 @@ class BumbleClient(BaseBleakClient):
         return services
 
     def _on_disconnection(self, _reason: int) -> None:
+        if self._orphaned:  # nobody is there to tell of it
+            return
         self._link = None
         self.services = None
+        if not self._leaving:
+            self._unclean = True
+            self.adapter.unclean[self.address] += 1
         if self._disconnected_callback is not None:
             self._disconnected_callback()
 
+    @property
+    def _orphaned(self) -> bool:
+        """Whether the service that made the connection is gone: it stands for this client, and nothing comes of it."""
+        return self._service != self.adapter.services
+
     async def disconnect(self) -> None:
-        """End the connection, if there is one."""
+        """End the connection, if there is one; also after a loss it lets go of what was subscribed."""
+        self._leaving = True
+        if self._unclean:
+            self._unclean = False
+            self.adapter.unclean[self.address] -= 1
         link = self._link
         if link is None:
             return
+        if self._orphaned:
+            self._link = None
+            self.adapter.require_service()
+            return
         ending = asyncio.create_task(link.connection.disconnect(), name=f"disconnect {self.address}")
-        ending.add_done_callback(_note_outcome)
+        ending.add_done_callback(note_outcome)
         await asyncio.wait({ending}, timeout=_DISCONNECT_TIMEOUT_S)
         ending.cancel()  # no effect where it has ended
 
@@ -296,6 +265,8 @@ class BumbleClient(BaseBleakClient):
     def _connected(self) -> _Link:
         if self._link is None:
             raise BleakError("Not connected")
+        if self._orphaned:
+            raise BleakError(NO_SERVICE)
         return self._link
 
     async def read_gatt_char(
@@ -342,7 +313,14 @@ class BumbleClient(BaseBleakClient):
         """Have notifications given to a callback."""
         link = self._connected()
         client = link.peer.gatt_client
-        client.notification_subscribers[characteristic.handle] = {lambda value: callback(bytearray(value))}
+        deliveries = 1 + self.adapter.unclean[self.address]  # BlueZ keeps what a lost client had subscribed
+
+        def deliver(value: bytes) -> None:
+            if not self._orphaned:
+                for _ in range(deliveries):
+                    callback(bytearray(value))
+
+        client.notification_subscribers[characteristic.handle] = {deliver}
         await link.operate(client.write_value(self._cccd(characteristic), b"\x01\x00", with_response=True))
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
@@ -361,16 +339,16 @@ class BumbleClient(BaseBleakClient):
         return descriptor.handle
 
 
-def backends(central: Device) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:
+def backends(central: Device | VirtualAdapter) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:
     """Make bleak's backends over a bumble central.
 
     Args:
-        central: a device that is powered on; it plays the kit's Bluetooth adapter.
+        central: a device that is powered on and plays the kit's Bluetooth adapter; or the adapter, to be given faults.
 
     Returns:
         The class for ``BleakScanner(backend=...)`` and the one for ``BleakClient(backend=...)``.
     """
-    shared = _Adapter(central)
+    shared = central if isinstance(central, VirtualAdapter) else VirtualAdapter(central)
 
     class CentralScanner(BumbleScanner):
         adapter = shared
