@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gonio.drivers.codec import Notification, StreamDecoder, StreamEncoder
-from gonio.drivers.codecs.mbient_stream import DECIDED_BY, MetaMotionReader
+from gonio.drivers.codecs.mbient_stream import APART_S, DECIDED_BY, MetaMotionReader
 from gonio.errors import UsageError
 from gonio.firmware_profiles import get_profile
 from gonio.signal.chunks import SampleChunk
@@ -160,11 +160,11 @@ def test_no_loss_shifts_what_comes_after_it(lost: set[int], later_ns: int) -> No
     found = pairs(everything(one, [n for number, n in enumerate(stream) if number not in lost]))
     halves = [(2 * k in lost, 2 * k + 1 in lost) for k in range(60)]
     assert found == sorted(set(found))
-    # halves of one moment are joined, but where the loss began in one pair and ended in the next
-    assert all(a == b or (b == a + 1 and halves[a][1] and halves[b][0]) for a, b in found)
+    # halves of one moment are joined, but where all was lost from the middle of one pair to that of a later one
+    assert all(set(range(2 * a + 1, 2 * b + 1)) <= lost for a, b in found)
+    assert all((b - a) * PERIOD_NS + later_ns <= APART_S * 1e9 for a, b in found)
     assert {k for k in range(60) if halves[k] == (False, False)} <= {a for a, b in found if a == b}
-    kept = len(stream) - len(lost)
-    assert 2 * len(found) + one.unpaired == kept
+    assert 2 * len(found) + one.unpaired == len(stream) - len(lost)
 
 
 @pytest.mark.parametrize("acceleration", [True, False])
@@ -177,11 +177,10 @@ def test_a_lost_packet_costs_its_three_samples_and_its_partner(acceleration: boo
 
 
 def test_halves_that_came_far_apart_are_no_pair_though_they_take_turns() -> None:
-    stream = turns(40)
-    del stream[41:46]  # angular velocity 20, all of 21 and 22
-    del stream[41]  # and acceleration 23
+    stream = turns(60)
+    del stream[41:61]  # from angular velocity 20 to acceleration 30, both included
     one = reader()
-    assert pairs(everything(one, stream)) == [(k, k) for k in range(40) if k not in (20, 21, 22, 23)]
+    assert pairs(everything(one, stream)) == [(k, k) for k in range(60) if not 20 <= k <= 30]
     assert one.unpaired == 2
 
 
@@ -224,6 +223,17 @@ def test_late_radio_does_not_change_which_half_leads() -> None:
         at_ns = np.maximum.accumulate([n.arrival_ns + int(random.exponential(5e6)) for n in stream])
         late = [Notification(n.characteristic, n.data, int(at)) for n, at in zip(stream, at_ns, strict=True)]
         assert pairs(everything(reader(), late)) == [(k, k) for k in range(40)]
+
+
+def test_a_stream_that_begins_with_a_burst_keeps_its_order() -> None:
+    """When a computer has paused, arrivals tell nothing: what came first leads."""
+    stream = turns(60, later_ns=0)
+    for pause_ns in (20 * PERIOD_NS, 6 * PERIOD_NS):
+        for spacing_ns in ((1_000_000, 300_000), (300_000, 1_000_000)):
+            steps = itertools.accumulate(itertools.cycle(spacing_ns), initial=pause_ns)
+            at_ns = [max(n.arrival_ns, step) for n, step in zip(stream, steps, strict=False)]
+            burst = [Notification(n.characteristic, n.data, at) for n, at in zip(stream, at_ns, strict=True)]
+            assert pairs(everything(reader(), burst)) == [(k, k) for k in range(60)]
 
 
 # --- anything at all -------------------------------------------------------------------------------------------------

@@ -132,12 +132,11 @@ async def test_lost_packets_cost_their_samples_and_shift_no_others(number: int) 
         acc, gyr = columns(await one.whole_motion(link))
     acc_moment = np.rint((acc[:, 2] + 70) / 7 * 100).astype(int)
     gyr_moment = np.rint((gyr[:, 2] + 15) / 1.5 * 100).astype(int)
-    together = acc_moment == gyr_moment
+    together = np.count_nonzero(acc_moment == gyr_moment)
     assert one.sensor.samples_lost > 50
-    # where angular velocity and the next acceleration are lost, the two around them take each other's place
-    assert np.isin(gyr_moment - acc_moment, (0, 3)).all()
-    assert together.mean() > 0.98
-    assert np.count_nonzero(together) == one.sensor.samples_sent
+    # seldom all is lost from the middle of one pair to that of the next; seldom this computer pauses between two halves
+    assert len(acc) - together <= 0.02 * len(acc)
+    assert 0.97 * one.sensor.samples_sent <= together <= one.sensor.samples_sent
     assert (np.diff(acc_moment) > 0).all()
     assert (np.diff(gyr_moment) > 0).all()
 

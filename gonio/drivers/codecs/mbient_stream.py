@@ -2,20 +2,22 @@
 
 A packet holds three samples of one of the two, and neither time nor number. The law by which they are joined:
 
-1. Both come from one chip at one rate, so undisturbed they take turns. The kind that leads is the one after which the
-   other follows sooner: its half of a pair was measured nearer to the other half. It is decided once, from the
-   arrivals of the first ``DECIDED_BY`` packets, by the medians; no half is then further than one and a half samples
-   from the other, but for what the radio delays.
+1. Both come from one chip at one rate, so undisturbed they take turns, in one of two ways: angular velocity follows
+   acceleration by less than half a packet's time, or acceleration angular velocity. The kind that leads is decided
+   once, from the first ``DECIDED_BY`` packets: each arrives later than at an even rate by what the radio and this
+   computer delay, so the least late ones of both kinds tell how far the kinds are apart. Halves of a sample are then
+   at most one and a half samples apart.
 2. A packet that follows belongs to the leading one directly before it. One that leads and is succeeded by its own
    kind, or that follows and has none before it, has lost its partner: it is dropped, and counted from the first pair
    on (before, one of the two had merely started sooner). So a loss costs its own samples and shifts no others.
 3. Order cannot tell one case: all that was lost began between the halves of a pair and ended between those of a
-   later one. So halves that arrive more than ``APART`` periods of a packet from each other are no pair either.
+   later one. The one pair that is made of the two remaining halves is wrong, the next one right again. Halves that
+   arrive more than ``APART_S`` from each other are therefore no pair; nearer ones can be, where a radio or a computer
+   has paused.
 
 The samples of a pair carry the arrival of its later half.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -41,7 +43,9 @@ from gonio.signal.chunks import SampleChunk
 from gonio.signal.consts import STANDARD_GRAVITY, FloatArray
 
 DECIDED_BY: Final = 16
-APART: Final = 2.0
+APART_S: Final = 0.3
+
+_APART_NS: Final = round(APART_S * 1e9)
 
 #: Which chip the accelerometer's implementation stands for.
 IMPLEMENTATIONS: Final[Mapping[int, Implementation]] = {1: "BMI160", 4: "BMI270"}
@@ -94,7 +98,7 @@ class MetaMotionReader:
         self.restarts = 0
         self.unpaired = 0
         self._wire = _Wire(settings)
-        self._apart_ns = APART * SAMPLES_EACH / settings["rate_hz"] * 1e9
+        self._period_ns = SAMPLES_EACH / settings["rate_hz"] * 1e9
         self._heads = (self._wire.acceleration, self._wire.angular_velocity)
         self._leads = self._wire.acceleration
         self._first: list[Notification] | None = []
@@ -121,12 +125,16 @@ class MetaMotionReader:
 
     def _decide(self, first: list[Notification]) -> list[Notification]:
         """Find the kind that leads, and give what was held back."""
-        soon: dict[bytes, list[int]] = {head: [] for head in self._heads}  # by the kind that leads
-        for before, after in itertools.pairwise(first[:DECIDED_BY]):
-            if before.data[:HEAD_BYTES] != after.data[:HEAD_BYTES]:
-                soon[before.data[:HEAD_BYTES]].append(after.arrival_ns - before.arrival_ns)
-        if all(soon.values()):
-            self._leads = min(self._heads, key=lambda head: _median(soon[head]))
+        turn = -1
+        late_ns: dict[bytes, list[float]] = {head: [] for head in self._heads}
+        for half in first[:DECIDED_BY]:
+            head = half.data[:HEAD_BYTES]
+            turn += head == self._wire.acceleration
+            late_ns[head].append(half.arrival_ns - turn * self._period_ns)
+        if all(late_ns.values()):
+            acceleration_ns, angular_velocity_ns = map(min, late_ns.values())
+            leads = angular_velocity_ns - acceleration_ns <= self._period_ns / 2
+            self._leads = self._wire.acceleration if leads else self._wire.angular_velocity
         self._first = None
         return first
 
@@ -155,7 +163,7 @@ class MetaMotionReader:
             if half.data.startswith(self._leads):
                 alone = waiting is not None
                 waiting = half
-            elif waiting is not None and half.arrival_ns - waiting.arrival_ns <= self._apart_ns:
+            elif waiting is not None and half.arrival_ns - waiting.arrival_ns <= _APART_NS:
                 self._paired = True
                 leading.append(waiting)
                 following.append(half)
@@ -167,10 +175,6 @@ class MetaMotionReader:
                 self.unpaired += alone
         self._waiting = waiting
         return leading, following
-
-
-def _median(values: list[int]) -> int:
-    return sorted(values)[len(values) // 2]
 
 
 def _si(packets: list[Notification], scale: float) -> FloatArray:
