@@ -69,22 +69,19 @@ class Pairing:
 
     def _pair(self) -> Paired:
         known = self._acc_ns
-        if not len(known):
-            return Paired(self._gyr_ns[:0], self._acc[:0], self._gyr[:0])
-        decided = int(np.searchsorted(self._gyr_ns, known[-1] + _SAME_NS, "right"))
+        decided = int(self._gyr_ns.searchsorted(known[-1] + _SAME_NS, "right")) if len(known) else 0
         time_ns, gyr = self._gyr_ns[:decided], self._gyr[:decided]
+        if not decided:
+            return Paired(time_ns, self._acc[:0], gyr)
         self._gyr_ns, self._gyr = self._gyr_ns[decided:], self._gyr[decided:]
-        after = np.minimum(np.searchsorted(known, time_ns - _SAME_NS), len(known) - 1)
+        after = known.searchsorted(time_ns - _SAME_NS)  # never behind the end: the last is as late as the latest time
         before = np.maximum(after - 1, 0)
-        same = np.abs(known[after] - time_ns) <= _SAME_NS
-        apart = known[after] - known[before]
-        between = (known[before] <= time_ns) & (after > before) & (apart <= self._limit_ns)
-        share = np.where(same, 1.0, (time_ns - known[before]) / np.maximum(apart, 1))[:, np.newaxis]
-        earlier, later = self._acc[before], self._acc[after]
-        acc = np.where(share == 1.0, later, earlier + share * (later - earlier))
-        good = same | between
-        paired = Paired(time_ns[good], acc[good], gyr[good])
-        if decided:  # of the acceleration only what later times can need
-            needed = max(int(np.searchsorted(known, time_ns[-1], "right")) - 1, 0)
-            self._acc_ns, self._acc = known[needed:], self._acc[needed:]
-        return paired
+        since_ns, apart_ns = time_ns - known[before], known[after] - known[before]
+        same = since_ns >= apart_ns - _SAME_NS  # as late as the later neighbour
+        good = same | ((after > 0) & (apart_ns <= self._limit_ns))
+        share = np.where(same, 1.0, since_ns / np.maximum(apart_ns, 1))[:, np.newaxis]
+        acc = self._acc[before]
+        acc += share * (self._acc[after] - acc)
+        needed = max(int(known.searchsorted(time_ns[-1], "right")) - 1, 0)  # what later times can still need
+        self._acc_ns, self._acc = known[needed:], self._acc[needed:]
+        return Paired(time_ns, acc, gyr) if good.all() else Paired(time_ns[good], acc[good], gyr[good])

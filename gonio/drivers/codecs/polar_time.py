@@ -45,19 +45,18 @@ def sample_times(frame_ns: int, previous_ns: int, count: int, rate_hz: float) ->
     if not 0 <= frame_ns < _END_NS or not 0 <= previous_ns <= frame_ns:
         raise CodecError(f"a frame at {frame_ns} ns after one at {previous_ns} ns")
     if previous_ns:
-        step = Fraction(frame_ns - previous_ns, max(count, 1))
+        span_ns, steps = frame_ns - previous_ns, max(count, 1)  # a step is span_ns / steps
     elif rate_hz > 0 and math.isfinite(rate_hz):
-        step = NANOSECONDS / Fraction(rate_hz).limit_denominator(1000)
+        span_ns, steps = (NANOSECONDS / Fraction(rate_hz).limit_denominator(1000)).as_integer_ratio()
     else:
         raise CodecError("the samples' times need the rate or the time of the frame before")
-    if step * count > _MAX_SPAN_NS:
+    if span_ns * count > _MAX_SPAN_NS * steps:
         raise CodecError(f"the frame before was at {previous_ns} ns: a frame does not last that long")
-    back = np.arange(count - 1, -1, -1, dtype=np.int64) * step.numerator
-    whole, rest = np.divmod(back, step.denominator)
+    whole, rest = np.divmod(np.arange(count - 1, -1, -1, dtype=np.int64) * span_ns, steps)
     times: Whole = frame_ns - whole
     # what is left is subtracted too, rounded; a half goes to the even number
-    twice = 2 * rest
-    times = times - ((twice > step.denominator) | ((twice == step.denominator) & (times % 2 == 1)))
+    rest *= 2
+    times -= (rest > steps) | ((rest == steps) & (times % 2 == 1))
     if count and times.min() < 0:
         raise CodecError("a sample would lie before the beginning of the sensor's clock")
     return times
