@@ -155,7 +155,7 @@ def test_reading_undoes_writing_of_the_rest() -> None:
     shown: dict[str, dict[str, object]] = {
         "/Meas/ECG/128": {"timestamp_ms": 7, "raw_int32": [*range(-8, 7), 2**31 - 1]},
         "/Meas/ECG/128/mV": {"timestamp_ms": 7, "raw_int16": [*range(-8, 7), -(2**15)]},
-        "/Meas/HR": {"heart_rate_bpm": 61.5, "rr_ms": [981, 973]},
+        "/Meas/HR": {"average_bpm": 61.5, "rr_ms": [981, 973]},
         "/Meas/Temp": {"timestamp_ms": 7, "temperature_k": 306.9},
     }
     for path, values in shown.items():

@@ -116,7 +116,7 @@ def show_payload(path: Path, payload: bytes) -> dict[str, object]:
         }
     if path.kind == "hr":
         beats = list(struct.unpack(f"<{(len(payload) - 4) // 2}H", payload[4:]))
-        return {"heart_rate_bpm": _number(_FLOAT.unpack_from(payload)[0]), "rr_ms": beats}
+        return {"average_bpm": _number(_FLOAT.unpack_from(payload)[0]), "rr_ms": beats}
     (stamp,) = STAMP.unpack_from(payload)
     decoded: dict[str, object] = {"timestamp_ms": stamp}
     if path.kind == "ecg":
@@ -168,7 +168,7 @@ def _write_payload(path: Path, values: Mapping[str, object]) -> bytes:
         return _TEMP.pack(values["temperature_k"], values["timestamp_ms"])
     if path.kind == "hr":
         beats = np.array(values["rr_ms"], np.uint16)
-        return _FLOAT.pack(values["heart_rate_bpm"]) + beats.astype("<u2").tobytes()
+        return _FLOAT.pack(values["average_bpm"]) + beats.astype("<u2").tobytes()
     stamp = STAMP.pack(values["timestamp_ms"])
     if path.kind == "ecg":
         return stamp + np.array(values["raw_int32"], np.int32).astype("<i4").tobytes()
