@@ -5,8 +5,7 @@ the right inclination and an arbitrary, slowly drifting heading, and its gyrosco
 motion. Fed in chunks it gives bit for bit what it gives sample by sample.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -21,8 +20,7 @@ _TINY: Final = 1e-9
 _BIAS_DEG_S: Final = 4.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Attitude:
+class Attitude(NamedTuple):
     """What the filter knows of one sensor, sample by sample.
 
     Attributes:
@@ -103,14 +101,15 @@ def attitudes(
 
 
 def _up(quat: FloatArray) -> FloatArray:
-    w, x, y, z = np.ascontiguousarray(quat.T)
-    up = np.empty((3, len(quat)))
-    np.subtract(x * z, w * y, out=up[0])
-    np.add(y * z, w * x, out=up[1])
-    np.add(x * x, y * y, out=up[2])
+    w, x, y, z = quat.T.copy()
+    up = np.empty((len(quat), 3))
+    across, along, down = up.T
+    np.subtract(x * z, w * y, across)
+    np.add(y * z, w * x, along)
+    np.add(x * x, y * y, down)
     up *= 2.0
-    np.subtract(1.0, up[2], out=up[2])
-    return np.ascontiguousarray(up.T)
+    np.subtract(1.0, down, down)
+    return up
 
 
 def rotation_matrices(quat: FloatArray) -> FloatArray:

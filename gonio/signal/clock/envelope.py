@@ -16,6 +16,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import sub
 from typing import Final
 
 #: Within what time an error of the map is to be gone, s.
@@ -85,10 +86,6 @@ class LowerEnvelope:
         return slope, x, d
 
 
-def _delay(point: tuple[float, float]) -> float:
-    return point[1] - point[0]
-
-
 class ClockMap:
     """Maps a sensor's clock to the host's: sensor times and arrivals in, host times out, in order.
 
@@ -120,7 +117,8 @@ class ClockMap:
         self._envelope = LowerEnvelope(self._max_drift, self._window_s)
         self._first: list[tuple[float, float]] = []  # (x, arrival) that wait for the first estimate
         self._first_least = math.inf
-        self._held: list[tuple[float, float]] = []  # (x, arrival) of the block that is being filled
+        self._held: tuple[list[float], list[float]] = ([], [])  # x and arrival of the block that is being filled
+        self._least_late = math.inf  # of them, by the present map
         self._room = self._block
         self._late_from = math.nan  # arrival of the first of the late blocks that came last
         self._x0 = self._y0 = 0.0
@@ -186,10 +184,10 @@ class ClockMap:
     def _start(self) -> list[float]:
         points, self._first = self._first, []
         quarter = max(1, self._block // 4)
+        x, arrival = [one for one, _ in points], [came for _, came in points]
         for begin in range(0, len(points), quarter):
-            self._note(points[begin : begin + quarter])
+            self._note(x[begin : begin + quarter], arrival[begin : begin + quarter])
         self._fit()
-        x = [one for one, _ in points]
         self._pace = 1 + self.drift
         self._x0 = x[0]
         self._y0 = max(self._target(x[0]), self._last + RESTART_STEP_S)
@@ -202,37 +200,43 @@ class ClockMap:
         if len(x) > self._room:
             x, arrival = x[: self._room], arrival[: self._room]
         times = self.at(x)
-        for k, (came, time) in enumerate(zip(arrival, times, strict=True)):
-            if came < time - MAX_EARLY_S:
-                x, arrival, times = x[:k], arrival[:k], times[:k]
-                break
-        self._held += zip(x, arrival, strict=True)
+        least = min(map(sub, arrival, times), default=math.inf)
+        if not least > -0.5 * MAX_EARLY_S:
+            for k, (came, time) in enumerate(zip(arrival, times, strict=True)):
+                if came < time - MAX_EARLY_S:
+                    x, arrival, times = x[:k], arrival[:k], times[:k]
+                    break
+            least = min(map(sub, arrival, times), default=math.inf)
+        self._least_late = min(self._least_late, least)
+        taken, came_at = self._held
+        taken += x
+        came_at += arrival
         self._room -= len(x)
         if self._room == 0:
             self._estimate()
         return times, len(times)
 
     def _estimate(self) -> None:
-        held, self._held = self._held, []
+        (x, arrival), self._held = self._held, ([], [])
+        least, self._least_late = self._least_late, math.inf
         self._room = self._block
-        y0, x0, pace = self._y0, self._x0, self._pace
-        least = min(came - (y0 + (one - x0) * pace) for one, came in held)
         if not least > MAX_LATE_S:
             self._late_from = math.nan
-            self._note(held)
+            self._note(x, arrival)
             self._fit()
         elif math.isnan(self._late_from):
-            self._late_from = held[0][1]
-        elif held[-1][1] - self._late_from > STOOD_STILL_S:
+            self._late_from = arrival[0]
+        elif arrival[-1] - self._late_from > STOOD_STILL_S:
             self.restarts += 1
             self._begin()
             return
-        self._bend(held[-1][0])
+        self._bend(x[-1])
 
-    def _note(self, points: list[tuple[float, float]]) -> None:
+    def _note(self, x: Sequence[float], arrival: Sequence[float]) -> None:
         """Add the least delayed sample of a stretch to the envelope."""
-        x, arrival = min(points, key=_delay)
-        self._envelope.add(x, arrival - x)
+        delays = list(map(sub, arrival, x))
+        delay = min(delays)
+        self._envelope.add(x[delays.index(delay)], delay)
 
     def _fit(self) -> None:
         self.drift, self._x_line, self._d_line = self._envelope.line()
