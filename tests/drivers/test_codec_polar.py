@@ -209,7 +209,7 @@ def test_what_is_not_motion_is_named_and_read() -> None:
     assert ecg["samples_uv"] == [1, -1]
     ppi = decode_packet(POLAR, "data", write_frame("ppi", 0, 0, bytes.fromhex("3c e803 0a00 06")))
     assert ppi["samples"] == [
-        {"heart_rate_bpm": 60, "pp_interval_ms": 1000, "error_ms": 10, "moving": False, "skin_contact": True}
+        {"heart_rate_bpm": 60, "pp_interval_ms": 1000, "error_ms": 10, "invalid": False, "skin_contact": True}
     ]
     new = decode_packet(POLAR, "data", write_frame("temperature", 7, 3, b"\x01\x02"))
     assert (new["measurement"], new["frame"], new["content_hex"]) == ("temperature", "raw type 3", "0102")

@@ -73,7 +73,7 @@ def _pulse_intervals(content: bytes) -> dict[str, object]:
             "heart_rate_bpm": row[0],
             "pp_interval_ms": int.from_bytes(row[1:3], "little"),
             "error_ms": int.from_bytes(row[3:5], "little"),
-            "moving": bool(row[5] & 1),
+            "invalid": bool(row[5] & 1),
             "skin_contact": bool(row[5] & 2) if row[5] & 4 else None,
         }
         for row in (content[i : i + _PPI_BYTES] for i in range(0, len(content) // _PPI_BYTES * _PPI_BYTES, _PPI_BYTES))
@@ -119,6 +119,9 @@ def _summary(samples: Whole, unit: str) -> dict[str, object]:
 
 def _acc(frame: Frame, told: Mapping[str, object]) -> dict[str, object]:
     samples = _samples(frame)
+    if frame.compressed and frame.kind == 1 and "factor" in told:
+        factor = _number(told, "factor", 1.0)
+        return {"factor": factor, "samples_mg": _scaled((samples * factor).tolist()), **_summary(samples, "_mg")}
     if not (frame.compressed and frame.kind == 0):
         return {"samples_mg": samples.tolist(), **_summary(samples, "_mg")}
     decoded: dict[str, object] = {"samples_raw": samples.tolist(), **_summary(samples, "")}
@@ -150,8 +153,9 @@ def _mag(frame: Frame, told: Mapping[str, object]) -> dict[str, object]:
         factor = _number(told, "factor", 1.0)
         shown = _scaled((samples * factor).tolist())
         return {"factor": factor, "samples_gauss": shown, "calibration_status": "not_available"}
+    factor = _number(told, "factor", 1.0)
     status = [_calibration(code) for row in samples.tolist() for code in row[3:4]]
-    return {"samples_gauss": _scaled((samples[:, :3] / _MILLI).tolist()), "calibration_status": status}
+    return {"samples_gauss": _scaled((samples[:, :3] * factor / _MILLI).tolist()), "calibration_status": status}
 
 
 def _calibration(code: int) -> str:

@@ -93,8 +93,8 @@ class PolarReader:
         self.restarts = 0
         self._rate_hz = float(settings["rate_hz"])
         self._factors = {
-            "acc": float(settings.get("factor_acc", 1.0)) * TO_SI["g"],
-            "gyro": float(settings.get("factor_gyr", 1.0)) * TO_SI["dps"],
+            "acc": float(settings.get("factor_acc", 1.0)),
+            "gyro": float(settings.get("factor_gyr", 1.0)),
         }
         self._gyro = gyro
         self._pairing = Pairing(NANOSECONDS / self._rate_hz)
@@ -151,8 +151,9 @@ class PolarReader:
         """
         if frame.unpacked is None or frame.unpacked.truncated or not len(frame.unpacked.samples):
             raise CodecError(f"a frame {frame.title} of {frame.measurement} that cannot be used")
-        counts = frame.measurement == "gyro" or (frame.compressed and frame.kind == 0)
-        values = frame.values(self._factors[frame.measurement] if counts else TO_SI["mg"])
+        factor = self._factors[frame.measurement] if frame.compressed else 1.0
+        unit = "dps" if frame.measurement == "gyro" else "g" if frame.compressed and frame.kind == 0 else "mg"
+        values = frame.values(factor * TO_SI[unit])
         if not (np.abs(values) <= _MOST[frame.measurement]).all():  # no number compares as not within
             raise CodecError(f"a frame of {frame.measurement} with values beyond the sensor's range")
         return values
