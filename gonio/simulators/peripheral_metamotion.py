@@ -10,7 +10,7 @@ understand it passes over without a word, as the real ones do.
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bumble.att import ErrorCode
 
@@ -134,10 +134,9 @@ class MetaMotionFirmware(Firmware):
         connection_parameters: shortest and longest interval, latency and time-out that were asked for, as sent.
     """
 
-    packets_together: ClassVar[int] = 2
-
     def __init__(self, profile: Profile, around: Surroundings, rate_hz: float | None = None) -> None:
         super().__init__(profile, around, rate_hz)
+        self.packets_together = 2
         self.board = RL if int(around.address[-1], 16) % 2 else S
         self.settings["implementation"] = self.board.implementation
         self.light_on = False
