@@ -294,9 +294,15 @@ class KneeChain:
             del self._kept[:-REPLAY_BLOCKS]
         self._calibration.postures.feed(up1, up2, np.array(block.kept.speed), np.array(block.kept.measured))
         self._doubt_name()
-        frame = self._calibration.close(Block(t, (quat1, quat2), (acc1, acc2), (gyr1, gyr2), all(block.kept.measured)))
+        frame = None
+        if self._counting.slipped():
+            self._calibration.leave(moved=self._calibration.known)
+        else:
+            whole = all(block.kept.measured)
+            frame = self._calibration.close(Block(t, (quat1, quat2), (acc1, acc2), (gyr1, gyr2), whole))
         if self._calibration.lost:  # as at the beginning: what comes now is kept until it is known again
             self._tracker = None
+            self._kept.clear()
             self._counting.moved()
         if frame is None:
             return out

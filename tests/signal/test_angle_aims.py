@@ -156,6 +156,14 @@ def test_grounds_that_come_out_both_ways_show_nothing(
     assert np.abs(flexion - true)[ok].max(initial=0.0) < 10.0
 
 
+@pytest.mark.parametrize("seed", [20, 21, 22, 23])
+@pytest.mark.parametrize("standing_s", [0.0, 3.0])
+def test_arms_of_which_one_could_stand_for_the_other_tell_no_sense(seed: int, standing_s: float) -> None:
+    motion = LegMotion("mini-squat", duration_s=60, quality="fast", seed=seed, standing_s=standing_s)
+    flexion, true, ok, _ = simulated(motion, "terminal-knee-extension", seed)
+    assert np.abs(flexion - true)[ok].max(initial=0.0) < 10.0
+
+
 @pytest.mark.parametrize("exercise", ["heel-slide", "mini-squat", "step-up", "sit-to-stand", "long-arc-quad"])
 def test_with_a_stand_before_it_an_exercise_is_known(exercise: str) -> None:
     flexion, true, ok, _ = simulated(LegMotion(exercise, duration_s=60, seed=2), exercise, 2)

@@ -269,6 +269,32 @@ def test_what_was_before_a_sensor_was_turned_is_forgotten_once_it_does_not_fit()
     assert session.result.zero == "standing"
 
 
+def slipped(s: Signals, segment: Segment, mounting: int, degrees: float, at_s: float, seconds: float) -> Signals:
+    """Turn a sensor about the knee's own axis, as a strap slips."""
+    seat = Rotation.random(2, rng=np.random.default_rng((mounting, 1)))[0 if segment == "thigh" else 1]
+    six = s.thigh if segment == "thigh" else s.shank
+    since = np.clip((s.t - at_s) / seconds, 0.0, 1.0)
+    share = since * since * (3.0 - 2.0 * since)
+    path = Rotation.from_rotvec(np.radians(degrees) * share[:, None] * seat.inv().apply((0.0, 1.0, 0.0)))
+    turning = np.zeros_like(six[:, 3:])
+    turning[1:-1] = (path[2:] * path[:-2].inv()).as_rotvec() * (RATE_HZ / 2.0)
+    new = np.hstack((path.apply(six[:, :3]), path.apply(six[:, 3:]) - turning))
+    return replace(s, thigh=new) if segment == "thigh" else replace(s, shank=new)
+
+
+@pytest.mark.parametrize("exercise", ["heel-slide", "long-arc-quad", "short-arc-quad"])
+@pytest.mark.parametrize(("segment", "degrees"), [("thigh", 35.0), ("thigh", -35.0), ("shank", 25.0), ("shank", -25.0)])
+def test_a_sensor_turned_about_the_knees_own_axis_is_found_by_the_repetitions(
+    exercise: str, segment: Segment, degrees: float
+) -> None:
+    s = signals(exercise, 104, 4, 90.0)
+    session = run(slipped(s, segment, 4, degrees, 40.0, 1.5), exercise)
+    assert session.ok[(s.t > 35) & (s.t < 40)].all()
+    assert "sensor-moved" in session.result.flags
+    wrong = session.ok & (np.degrees(np.abs(session.flexion - s.flexion)) > 10.0)
+    assert not wrong[s.t > 60].any()
+
+
 @pytest.mark.parametrize("exercise", ["heel-slide", "long-arc-quad", "bridge", "straight-leg-raise"])
 @pytest.mark.parametrize(("segment", "degrees"), [("thigh", 50.0), ("shank", 120.0)])
 def test_a_sensor_turned_in_mid_session_ends_the_trust_at_once(exercise: str, segment: Segment, degrees: float) -> None:

@@ -44,6 +44,7 @@ _TURNS: Final = 0.04  # mean squared rotation from which the knee turns at all, 
 _SIGN, _SIGN_AGAINST = 0.6, -1.5
 #: Flexion of knees, rad, with errors of zero and attitude on top.
 _STRAIGHTEST, _DEEPEST = math.radians(-15.0), math.radians(155.0)
+_IMPOSSIBLE_BINS: Final = 5
 #: Axes further apart than that are other axes, rad: fits from different exercises differ by up to half of it.
 OTHER_AXES: Final = math.radians(25.0)
 _STEEP: Final = math.cos(math.radians(35.0))  # axis more upright than that: its inclinations tell nothing
@@ -111,9 +112,9 @@ def judge(
     return "agrees", held
 
 
-def flexions(postures: Postures, frame: KneeFrame) -> FloatArray:
-    """Give the flexion (n,) in rad of the postures seen, where the axis is not steep."""
-    up1, up2, _ = postures.seen()
+def flexions(postures: Postures, frame: KneeFrame, *, last: bool = False) -> FloatArray:
+    """Give the flexion (n,) in rad of the postures seen (``last``: in the last block), where the axis is not steep."""
+    up1, up2, _ = postures.seen(last=last)
     steep = np.maximum(np.abs(up1 @ frame.thigh), np.abs(up2 @ frame.shank))
     bend = inclination(up2, frame.shank) - inclination(up1, frame.thigh) - frame.straight
     return np.asarray(wrap(bend)[steep < _STEEP])
@@ -122,7 +123,7 @@ def flexions(postures: Postures, frame: KneeFrame) -> FloatArray:
 def straightest(postures: Postures, frame: KneeFrame) -> float:
     """Give the least flexion seen, rad; NaN when nothing was seen."""
     bends = flexions(postures, frame)
-    return float(np.percentile(bends, 2.0)) if len(bends) else math.nan
+    return percentiles(bends, 2.0)[0] if len(bends) else math.nan
 
 
 def as_straight(candidate: Candidate, postures: Postures, frame: KneeFrame) -> bool:
@@ -137,6 +138,17 @@ def plausible(postures: Postures, frame: KneeFrame, slack: float = 0.0) -> bool:
         return True
     low, high = percentiles(bends, 2.0, 98.0)
     return low > _STRAIGHTEST - slack and high < _DEEPEST + slack
+
+
+def impossible(postures: Postures, zeroed: Zeroed) -> bool:
+    """Tell whether flexion of the last block is none of a knee's for a second and longer.
+
+    A zero that was only assumed follows what is seen, so nothing is held against it.
+    """
+    if zeroed.source == "range":
+        return False
+    bends = flexions(postures, zeroed.frame, last=True)
+    return int(np.count_nonzero((bends < _STRAIGHTEST) | (bends > _DEEPEST))) >= _IMPOSSIBLE_BINS
 
 
 def carried(frame: KneeFrame, thigh: FloatArray, shank: FloatArray, postures: Postures) -> KneeFrame:

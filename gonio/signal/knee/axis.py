@@ -27,7 +27,8 @@ import numpy as np
 
 from gonio.signal.consts import FloatArray
 from gonio.signal.knee.blocks import BlockSums
-from gonio.signal.knee.settle import FORCE_FLOOR, Settled, Stack, settle
+from gonio.signal.knee.settle import ARM_RIDGE, FORCE_FLOOR, Settled, Stack, settle
+from gonio.signal.knee.tracker import plane
 
 #: Mean squared acceleration per metre of lever arm, (1/s²)², from which a block shows the arm: 0.1 m is then 0.06 m/s²,
 #: more than the flesh's own motion. One brisk change of posture is enough, and the quiet hour after it takes nothing
@@ -41,6 +42,7 @@ _VOTE_FLOOR: Final = 0.4
 #: Rounds for the best of the first guesses, which must settle wherever it came from: with two, mountings differed by
 #: 0.4°. One round ranks the guesses.
 _ROUNDS: Final = 6
+_TINY: Final = 1e-9
 #: The same axes with the other relative sign.
 _MIRROR: Final = np.array([[1.0], [-1.0]])
 
@@ -55,6 +57,7 @@ class Axes:
         thigh_arm: (3,) from the thigh's sensor to the joint, m, thigh sensor's frame; NaN where the thigh turned too
             little to show it.
         shank_arm: (3,) the same for the shank.
+        arms_spread: how uncertain the angle between the arms is about the axis, rad; NaN where one is not known.
         hinge: share of the knee's rotation that the axis explains, 0 to 1.
         rotation: knee rotation seen about the axis, mean squared, (rad/s)²: the excitation.
         blocks: number of blocks that the fit rests on.
@@ -64,6 +67,7 @@ class Axes:
     shank: FloatArray
     thigh_arm: FloatArray
     shank_arm: FloatArray
+    arms_spread: float
     hinge: float
     rotation: float
     blocks: int
@@ -156,7 +160,31 @@ def _axes(s: Stack, found: Settled, k: int) -> Axes:
         shank=found.axes[k, 1],
         thigh_arm=arms[:3],
         shank_arm=arms[3:],
+        arms_spread=_arms_spread(found.axes[k], arms, found.pooled[k], s.size),
         hinge=float(found.hinge[k]),
         rotation=float(found.rotation[k]),
         blocks=s.size,
     )
+
+
+def _arms_spread(axes: FloatArray, arms: FloatArray, pooled: FloatArray, size: int) -> float:
+    """Give the formal uncertainty, rad, of the angle between the arms, seen along the axes.
+
+    Args:
+        axes: (2, 3) in the thigh's and the shank's frame.
+        arms: (6,) from the sensors to the joint, m.
+        pooled: (7, 7) products that they were fitted to.
+        size: number of blocks.
+    """
+    if np.isnan(arms).any():
+        return math.nan
+    across = np.zeros((6, 4))
+    slope = np.zeros(4)
+    for k, (axis, way) in enumerate(zip(axes, (-1.0, 1.0), strict=True)):
+        basis = np.stack(plane(axis), axis=1)
+        across[3 * k : 3 * k + 3, 2 * k : 2 * k + 2] = basis
+        x, y = arms[3 * k : 3 * k + 3] @ basis
+        slope[2 * k : 2 * k + 2] = way * np.array((-y, x)) / (x * x + y * y + _TINY)
+    line = np.concatenate((arms, (1.0,)))
+    spread = np.linalg.solve(across.T @ (pooled[:6, :6] + size * ARM_RIDGE) @ across, slope)
+    return math.sqrt(max(0.0, float(slope @ spread) * float(line @ pooled @ line)))

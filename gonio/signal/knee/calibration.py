@@ -19,6 +19,7 @@ from gonio.signal.knee.agree import (
     axes_apart,
     carried,
     flexions,
+    impossible,
     judge,
     other_leg,
     plausible,
@@ -80,7 +81,7 @@ class Calibration:
         zeroed: the frame in use with its grounds; None before there is one.
         known: whether the frame may be trusted as far as the blocks up to the last tell.
         watch: the look at the frame in use between the blocks; fed sample by sample once the frame is known.
-        lost: whether the block closed last ended what was known.
+        lost: whether with the block closed last what came before ceased to count for what is known.
         resumed: whether what an earlier session found was taken up, as the motion agreed.
     """
 
@@ -155,9 +156,8 @@ class Calibration:
     def close(self, block: Block) -> KneeFrame | None:
         """Learn from a full block; give the frame to go on with, None where nothing new was found."""
         posed = self._poses.take(block.t_s, block.quat, block.gyr, measured=block.measured)
-        self.lost = self.known and self.watch.doubt
-        if self.lost:
-            self._doubt()
+        self.lost = False
+        if self._ends():
             return None
         if self.known and self.zeroed is not None:
             self._straightest = straightest(self.postures, self.zeroed.frame)
@@ -179,6 +179,19 @@ class Calibration:
         if frame is not None:
             self.watch.hold(frame, anew=not was_known)
         return frame
+
+    def _ends(self) -> bool:
+        """End what was known if it does not hold any more; tell whether it did."""
+        if not self.known or self.zeroed is None:
+            return False
+        if self.watch.doubt:
+            self._doubt()
+        elif impossible(self.postures, self.zeroed):
+            self.leave(moved=self._lasted >= _LASTING)
+        else:
+            return False
+        self.lost = True
+        return True
 
     def _move(self, block: Block) -> None:
         """Take a block in for what its motion tells, if there is any."""
@@ -210,6 +223,15 @@ class Calibration:
             self._from_stored = False
             self._established = self._lasted >= _LASTING
         self._poses.held = None
+        self._begin()
+
+    def leave(self, *, moved: bool) -> None:
+        """Begin anew without what was known: a sensor was turned (``moved``), or the zero never was one."""
+        self.lost = True
+        if moved:
+            self._flags.add("sensor-moved")
+        self._past = self.zeroed or self._past
+        self._candidate, self._poses.held = None, None
         self._begin()
 
     def _confirm(self, candidate: Candidate, frame: KneeFrame | None) -> KneeFrame | None:
@@ -327,12 +349,14 @@ class Calibration:
         self._sums, self._sum_blocks = [self._sums[k] for k in kept], [self._sum_blocks[k] for k in kept]
         self._past = self.zeroed or self._past
         self.zeroed = self._axes = self._tried = self._before = self._kept = None
-        self._lasted = self._misfits = 0
+        self._lasted, self._misfits, self.lost = 0, 0, True
         self._claims, self._next_fit = Claims(), self._seen_blocks + 1
 
     def flags(self, *, begun: bool) -> set[str]:
         """Name what limits the trust in the angle; ``begun``: an angle has been given at all."""
         flags = self._flags | self._poses.flags | self._linkage.flags
+        if self._candidate is not None and not self._from_stored and self._established:
+            flags.add("sensor-moved")  # in doubt to the end
         if self._placement.exchanged:
             flags.add("sensors-exchanged")
         if not begun:

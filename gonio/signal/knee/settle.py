@@ -28,7 +28,7 @@ from gonio.signal.knee.forms import (
 )
 
 #: Squared lever arm's weight against the data: arms are under half a metre, so this only holds what is unobserved.
-_ARM_RIDGE: Final = 0.02 * np.eye(6)
+ARM_RIDGE: Final = 0.02 * np.eye(6)
 #: Mean squared acceleration per metre, over both arms and all directions, (1/s²)²: blocks with less count less for the
 #: arms.
 _BRISK: Final = 3.0
@@ -102,6 +102,7 @@ class Settled:
     Attributes:
         axes: (h, 2, 3) unit axes in the thigh's and the shank's frame.
         arms: (h, 6) from the joint to the sensors, thigh's and shank's frame, m.
+        pooled: (h, 7, 7) products of the joint's acceleration over all blocks, weighted as for the arms.
         residual: (h, w) of the joint's horizontal acceleration, (m/s²)².
         hinge: (h,) share of the rotation that is about the axes.
         rotation: (h,) largest rotation about the axes of a block, mean squared, (rad/s)².
@@ -110,6 +111,7 @@ class Settled:
 
     axes: FloatArray
     arms: FloatArray
+    pooled: FloatArray
     residual: FloatArray
     hinge: FloatArray
     rotation: FloatArray
@@ -120,20 +122,20 @@ def settle(s: Stack, axes: FloatArray, *, rounds: int) -> Settled:
     """Follow first guesses (h, 2, 3) until all have settled, or for so many rounds; 0 rounds keep the axes."""
     square = _squares(axes)
     at = s.at(_headings(s, axes, square, None))
-    arms, line, residual = _joint_acceleration(s, at)
+    arms, pooled, line, residual = _joint_acceleration(s, at)
     weight = np.ones(at.shape[:2])
     for _ in range(rounds):
-        pooled = weight.T[:, None] @ at[:, :, ROTATION].transpose(1, 0, 2)
-        new = np.linalg.eigh(pooled.reshape(-1, 2, 3, 3))[1][..., 2]
+        turning = weight.T[:, None] @ at[:, :, ROTATION].transpose(1, 0, 2)
+        new = np.linalg.eigh(turning.reshape(-1, 2, 3, 3))[1][..., 2]
         same = (new * axes).sum(axis=-1, keepdims=True)
         axes = np.where(same > 0, new, -new)
         square = _squares(axes)
         weight = _weights(at, square)
         at = s.at(_headings(s, axes, square, line))
-        arms, line, residual = _joint_acceleration(s, at)
+        arms, pooled, line, residual = _joint_acceleration(s, at)
         if np.abs(same).min() > _SETTLED:
             break
-    return Settled(axes, arms, residual.T, *_judged(at, axes, square))
+    return Settled(axes, arms, pooled, residual.T, *_judged(at, axes, square))
 
 
 def _squares(axes: FloatArray) -> FloatArray:
@@ -215,18 +217,18 @@ def _judged(at: FloatArray, axes: FloatArray, square: FloatArray) -> tuple[Float
     return np.asarray(hinge), np.asarray(about.max(axis=0)), np.asarray(fit)
 
 
-def _joint_acceleration(s: Stack, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _joint_acceleration(s: Stack, at: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Fit the lever arms over all blocks.
 
     Returns:
-        The arms (h, 6), the products (h, 49) that give what they leave unexplained, and that of each block (w, h),
-        (m/s²)².
+        The arms (h, 6), the products (h, 7, 7) that they are fitted to, the products (h, 49) that give what they leave
+        unexplained, and that of each block (w, h), (m/s²)².
     """
     brisk = at[:, :, ARMS] + 1e-3
     weight = brisk / ((brisk + _BRISK) * (at[:, :, SEEN] + 1e-3))
     forces = at[:, :, FORCE]
     pooled = (weight.T[:, None] @ forces.transpose(1, 0, 2)).reshape(-1, 7, 7)
-    arms = np.linalg.solve(pooled[:, :6, :6] + s.size * _ARM_RIDGE, pooled[:, :6, 6:])[:, :, 0]
+    arms = np.linalg.solve(pooled[:, :6, :6] + s.size * ARM_RIDGE, pooled[:, :6, 6:])[:, :, 0]
     line = np.concatenate((-arms, np.ones((len(arms), 1))), axis=1)
     square = (line[:, :, None] * line[:, None, :]).reshape(-1, 49)
-    return np.asarray(arms), np.asarray(square), np.asarray((forces * square).sum(axis=-1))
+    return np.asarray(arms), np.asarray(pooled), np.asarray(square), np.asarray((forces * square).sum(axis=-1))

@@ -8,9 +8,9 @@ What is looked at
     Likewise both sensors see as much turning across the axis (Seel et al. 2014, doi 10.3390/s140406891, use that to
     find the axis). A sensor in somebody's hand turns alone: at most 0.6 of all turning is unshared on a leg.
 What follows
-    Doubt: the angle is not ok from that moment on. What was known is then treated as a stored calibration is
-    (``agree``): motion after it confirms it, and the angle is known again, or contradicts it, and the sensors were
-    moved.
+    Where they begin to be apart the angle is not ok as long as they are. Doubt: it is not ok from that moment on. What
+    was known is then treated as a stored calibration is (``agree``): motion after it confirms it, and the angle is
+    known again, or contradicts it, and the sensors were moved.
 What cannot be seen
     A sensor turned about the knee's axis alone shifts the zero and nothing else. A sensor turned about the leg's length
     shows once the leg is not upright, or from the motion (the axis no longer fits). The same turn of both sensors by
@@ -30,6 +30,9 @@ _LOOK_HZ: Final = 10.0
 #: the largest of a leg, 11.5°. A joint that is no hinge at all (a hip turned out in a deep squat) may get there too,
 #: and is then no angle to be shown either.
 _APART, _APART_S = 0.2, 0.2
+#: From here on the angle is not shown, until the elevations are nearer again: for a sensor that is being turned passes
+#: by here. No doubt yet: cutting came to 0.15 for a moment.
+_WARY: Final = 0.12
 #: Unshared part of the turning across the axis, over what time, s, and the turning, rad/s, that counts as none: the
 #: largest of a leg was 0.59, of a sensor turned alone at 2 rad/s it is 0.8.
 _ALONE, _ALONE_S, _ALONE_FLOOR = 0.72, 0.5, 0.5
@@ -52,6 +55,7 @@ class Watch:
         self._shank: list[float] = []
         self._count = 0
         self._apart = self._unshared = self._turning = 0.0
+        self._wary = False
         self.doubt = False
 
     def hold(self, frame: KneeFrame, *, anew: bool) -> None:
@@ -59,12 +63,12 @@ class Watch:
         self._thigh, self._shank = frame.thigh.tolist(), frame.shank.tolist()
         if anew:
             self._apart = self._unshared = self._turning = 0.0
-            self.doubt = False
+            self._wary = self.doubt = False
 
     def feed(self, up1: Vectors, up2: Vectors, gyr1: Vectors, gyr2: Vectors) -> list[bool]:
         """Take consecutive samples, "up" and rad/s in the sensors' frames; tell of each whether there is no doubt."""
         n = len(up1)
-        fits = [not self.doubt] * n
+        fits, wary = [not (self.doubt or self._wary)] * n, self._wary
         (a, b, c), (d, e, f) = self._thigh, self._shank
         apart, unshared, turning = self._apart, self._unshared, self._turning
         for k in range(self._every - 1 - self._count, n, self._every):
@@ -79,8 +83,9 @@ class Watch:
             turning += self._alone_share * (one + two - turning)
             if abs(apart) > _APART or unshared > _ALONE * (turning + _ALONE_FLOOR):
                 self.doubt = True
-                if fits[k]:
-                    fits[k:] = [False] * (n - k)
-        self._apart, self._unshared, self._turning = apart, unshared, turning
+            if self.doubt or wary is not (abs(apart) > _WARY):
+                wary = abs(apart) > _WARY
+                fits[k:] = [not (self.doubt or wary)] * (n - k)
+        self._apart, self._unshared, self._turning, self._wary = apart, unshared, turning, wary
         self._count = (self._count + n) % self._every
         return fits

@@ -146,9 +146,11 @@ class Postures:
     def __len__(self) -> int:
         return self._size
 
-    def seen(self) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """Give "up" in both frames (n, 3) and stillness (n,) of all postures, in their order."""
-        return self._up[: self._size, :3], self._up[: self._size, 3:], self._still[: self._size]
+    def seen(self, *, last: bool = False) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """Give "up" in both frames (n, 3) and stillness (n,) of all postures, or the last block's, in their order."""
+        begin = int(np.searchsorted(self._block[: self._size], self.blocks - 1)) if last else 0
+        part = slice(begin, self._size)
+        return self._up[part, :3], self._up[part, 3:], self._still[part]
 
     def _level(self, axes: Axes) -> tuple[FloatArray, FloatArray, BoolArray, FloatArray]:
         """Give "up" in both frames (n, 3), stillness (n,) and bend (n,) of the postures with the axis not steep."""

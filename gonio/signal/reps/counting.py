@@ -15,6 +15,7 @@ from typing import Final
 
 from gonio.signal.chunks import RepEvent
 from gonio.signal.consts import NO_EXERCISE, RepSignal
+from gonio.signal.knee.slip import BEFORE, slipped
 from gonio.signal.knee.tracker import KneeFrame
 from gonio.signal.reps.counter import Found, RepCounter
 from gonio.signal.reps.exercises import RULES, UNDECLARED, ExerciseRule
@@ -113,6 +114,7 @@ class Counting:
         self._declared = exercise
         self._program = program
         self._elsewhere = 0  # repetitions found while the sensors sat elsewhere
+        self._compared = 0  # repetitions asked whether the sensors sat as in those before
         rules: tuple[ExerciseRule, ...] = UNDECLARED
         if exercise is not None:
             rules = () if exercise == NO_EXERCISE else (RULES[exercise],)
@@ -251,7 +253,15 @@ class Counting:
 
     def moved(self) -> None:
         """Take note that the sensors do not sit any more as they did."""
-        self._elsewhere = len(self.found)
+        self._elsewhere = self._compared = len(self.found)
+
+    def slipped(self) -> bool:
+        """Tell whether one of the repetitions found since this was last asked shows that a sensor was turned."""
+        begin, self._compared = self._compared, len(self.found)
+        return any(
+            slipped([one.look for one in self.found[max(self._elsewhere, k - BEFORE) : k]], self.found[k].look)
+            for k in range(begin, len(self.found))
+        )
 
     def verdict(self, frame: KneeFrame | None, *, assumed: bool) -> Verdict:
         """Judge which exercise the repetitions show.
