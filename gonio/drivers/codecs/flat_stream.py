@@ -1,12 +1,13 @@
 """Streams of flat packets: one sample a packet, or a batch of them behind one time."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from gonio.drivers.codecs.base import Notification
-from gonio.drivers.codecs.clock import SensorClock
+from gonio.drivers.codecs.clock import IntArray, SensorClock
 from gonio.drivers.fields import TO_SI, carried_dtype, encode_fields, field_scale
 from gonio.errors import UsageError
 from gonio.firmware_profiles.packets import Packet
@@ -16,7 +17,6 @@ from gonio.signal.chunks import SampleChunk
 from gonio.signal.consts import BoolArray, FloatArray
 
 Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]  # frames of one packet, by what they carry
-Counts: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]  # of the samples in each packet
 
 
 class MotionFields:
@@ -69,6 +69,9 @@ class FlatReader:
         _, self._packet = profile.stream_packet(settings)
         self._motion = MotionFields(self._packet, settings)
         self._head = carried_dtype(self._packet.fields, self._packet.size)
+        batch = self._packet.batch
+        self._most_tail = self._packet.wire_size - self._packet.size
+        self._batch = carried_dtype(batch.fields, batch.size) if batch else None
         self._times = BatchTimes(profile, self._packet, settings) if self._packet.field("time") else None
         self._malformed = 0
 
@@ -83,60 +86,96 @@ class FlatReader:
         return self._times.restarts if self._times else 0
 
     def feed_all(self, notifications: Sequence[Notification]) -> SampleChunk | None:
-        """Give the samples of notifications; what has another length, prefix or padding is counted and left out."""
-        whole = self._whole(notifications)
-        if not whole:
+        """Give the samples of notifications; what has another length or padding is counted and left out."""
+        values = [n.data for n in notifications]
+        arrival_ns = np.array([n.arrival_ns for n in notifications], np.int64)
+        run = self._runs(values, arrival_ns)
+        heads: Records = np.frombuffer(run.heads, self._head)
+        if not len(heads):
             return None
-        size, batch = self._packet.size, self._packet.batch
-        heads: Records = np.frombuffer(b"".join([n.data[:size] for n in whole]), self._head)
-        arrival_ns = [n.arrival_ns for n in whole]
-        if batch is None:
-            return self._chunk(heads, heads, arrival_ns, np.ones(len(whole), np.int64))
-        samples: Records = np.frombuffer(
-            b"".join([n.data[size:] for n in whole]), carried_dtype(batch.fields, batch.size)
+        if self._batch is None:
+            return self._chunk(heads, heads, run.arrival_ns, None)
+        return self._chunk(heads, np.frombuffer(run.samples, self._batch), run.arrival_ns, run.counts)
+
+    def _runs(self, values: list[bytes], arrival_ns: IntArray) -> "_Packets":
+        """Part values into heads and samples, run by run of the same length: mostly there is one."""
+        if len(set(map(len, values))) == 1:
+            return self._split(values, arrival_ns)
+        begins = [0, *(i for i in range(1, len(values)) if len(values[i]) != len(values[i - 1])), len(values)]
+        runs = [self._split(values[i:k], arrival_ns[i:k]) for i, k in pairwise(begins) if k > i]
+        if not runs:
+            return _Packets(b"", b"", arrival_ns, arrival_ns)
+        return _Packets(
+            b"".join([run.heads for run in runs]),
+            b"".join([run.samples for run in runs]),
+            np.concatenate([run.arrival_ns for run in runs]),
+            np.concatenate([run.counts for run in runs]),
         )
-        counts = np.array([(len(n.data) - size) // batch.size for n in whole])
-        return self._chunk(heads, samples, arrival_ns, counts)
+
+    def _split(self, values: list[bytes], arrival_ns: IntArray) -> "_Packets":
+        """Part values of one length into heads and samples; those that are no such packet are left out."""
+        length, size, batch = len(values[0]), self._packet.size, self._packet.batch
+        tail = length - size
+        if not 0 <= tail <= self._most_tail or (batch and (tail == 0 or tail % batch.size)):
+            self._malformed += len(values)
+            return _Packets(b"", b"", arrival_ns[:0], arrival_ns[:0])
+        joined = b"".join(values)
+        if tail == 0 and not self._packet.prefix:
+            return _Packets(joined, b"", arrival_ns, arrival_ns)
+        wire = np.frombuffer(joined, np.uint8).reshape(len(values), length)
+        if self._packet.prefix:
+            mine = (wire[:, : len(self._packet.prefix)] == list(self._packet.prefix)).all(axis=1)
+            wire, arrival_ns = wire[mine], arrival_ns[mine]
+        if batch:
+            counts = np.full(len(wire), tail // batch.size)
+            return _Packets(wire[:, :size].tobytes(), wire[:, size:].tobytes(), arrival_ns, counts)
+        if tail and wire[:, size:].any():
+            padded = ~wire[:, size:].any(axis=1)
+            self._malformed += len(wire) - int(np.count_nonzero(padded))
+            wire, arrival_ns = wire[padded], arrival_ns[padded]
+        return _Packets(wire[:, :size].tobytes(), b"", arrival_ns, arrival_ns)
 
     def finish(self) -> SampleChunk | None:
         """End the stream: nothing is held back."""
         return None
 
-    def _whole(self, notifications: Sequence[Notification]) -> list[Notification]:
-        """Take what has a length of the packet, its prefix, and nothing but zeros as padding; count the rest."""
-        size, wire_size, prefix = self._packet.size, self._packet.wire_size, self._packet.prefix
-        if self._packet.batch:
-            lengths = range(size + self._packet.batch.size, wire_size + 1, self._packet.batch.size)
-            whole = [n for n in notifications if len(n.data) in lengths]
-        elif size == wire_size:
-            whole = [n for n in notifications if len(n.data) == size]
-        else:
-            whole = [n for n in notifications if size <= len(n.data) <= wire_size and not n.data[size:].strip(b"\0")]
-        self._malformed += len(notifications) - len(whole)
-        return [n for n in whole if n.data.startswith(prefix)] if prefix else whole
+    def _chunk(
+        self, heads: Records, samples: Records, arrival_ns: IntArray, counts: IntArray | None
+    ) -> SampleChunk | None:
+        """Make a chunk; those that make no sense are counted and left out.
 
-    def _chunk(self, heads: Records, samples: Records, arrival_ns: list[int], counts: Counts) -> SampleChunk | None:
-        """Make a chunk of samples, ``counts`` of which belong to each head; those that make no sense are counted."""
+        Args:
+            heads: what stands once in a packet.
+            samples: what stands in it for each sample.
+            arrival_ns: of the packets.
+            counts: samples in each packet; None for one in each.
+        """
         acc, acc_ok = self._motion.read(samples, "acceleration")
         gyr, gyr_ok = self._motion.read(samples, "angular_velocity")
         ok = acc_ok & gyr_ok
-        whole = bool(ok.all())
-        if not whole:
-            owner = np.repeat(np.arange(len(heads)), counts)
-            bad = np.unique(owner[~ok])  # a packet with a wrong number is wrong as a whole
-            self._malformed += len(bad)
+        if not ok.all():
+            owner = np.arange(len(heads)) if counts is None else np.repeat(np.arange(len(heads)), counts)
             good = np.ones(len(heads), np.bool_)
-            good[bad] = False
-            heads, counts = heads[good], counts[good]
+            good[owner[~ok]] = False  # a packet with a wrong number is wrong as a whole
+            self._malformed += int(np.count_nonzero(~good))
+            heads, arrival_ns, counts = heads[good], arrival_ns[good], None if counts is None else counts[good]
             acc, gyr = acc[good[owner]], gyr[good[owner]]
-            arrival_ns = [ns for ns, one in zip(arrival_ns, good.tolist(), strict=True) if one]
             if not len(heads):
                 return None
         sensor_s = self._times.moments(heads, arrival_ns, counts) if self._times else None
-        arrival_s: FloatArray = np.array(arrival_ns, np.float64) * 1e-9
-        if self._packet.batch:
+        arrival_s: FloatArray = np.multiply(arrival_ns, 1e-9)
+        if counts is not None:
             arrival_s = np.repeat(arrival_s, counts)
         return SampleChunk(acc, gyr, sensor_s, arrival_s)
+
+
+class _Packets(NamedTuple):
+    """Packets of one kind: their heads and samples in bytes, their arrivals, and samples in each (of a batch)."""
+
+    heads: bytes
+    samples: bytes
+    arrival_ns: IntArray
+    counts: IntArray
 
 
 class BatchTimes:
@@ -145,7 +184,6 @@ class BatchTimes:
     def __init__(self, profile: Profile, packet: Packet, settings: Mapping[str, Number]) -> None:
         """Prepare; between the samples of a batch lies the packet's period, or that of the rate that was set."""
         self._clock = SensorClock.of(profile)
-        self._batch = packet.batch
         self._has_period = packet.field("period") is not None
         self._tick_s = profile.time.tick_s or 1.0
         self._step_s = 1.0 / settings.get("rate_hz", 1.0)
@@ -156,10 +194,10 @@ class BatchTimes:
         """Times the clock began anew."""
         return self._clock.restarts
 
-    def moments(self, heads: Records, arrival_ns: list[int], counts: Counts) -> FloatArray:
-        """Give the moments (n,) in s of all samples of packets."""
-        marked = self._clock.unwrap_all(heads["time"].tolist(), arrival_ns)
-        if self._batch is None:
+    def moments(self, heads: Records, arrival_ns: IntArray, counts: IntArray | None) -> FloatArray:
+        """Give the moments (n,) in s of all samples of packets; ``counts`` are None where each has one."""
+        marked = self._clock.unwrap_all(heads["time"], arrival_ns)
+        if counts is None:
             return marked
         step_s = heads["period"] * self._tick_s if self._has_period else np.full(len(heads), self._step_s)
         first = marked - (counts - 1) * step_s if self._marks_last else marked
