@@ -177,10 +177,10 @@ def test_a_lost_packet_costs_its_three_samples_and_its_partner(acceleration: boo
 
 
 def test_halves_that_came_far_apart_are_no_pair_though_they_take_turns() -> None:
-    stream = turns(60)
-    del stream[41:61]  # from angular velocity 20 to acceleration 30, both included
+    stream = turns(80)
+    del stream[41:109]  # from angular velocity 20 to acceleration 54, both included
     one = reader()
-    assert pairs(everything(one, stream)) == [(k, k) for k in range(60) if not 20 <= k <= 30]
+    assert pairs(everything(one, stream)) == [(k, k) for k in range(80) if not 20 <= k <= 54]
     assert one.unpaired == 2
 
 

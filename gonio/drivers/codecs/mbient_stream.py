@@ -43,7 +43,7 @@ from gonio.signal.chunks import SampleChunk
 from gonio.signal.consts import STANDARD_GRAVITY, FloatArray
 
 DECIDED_BY: Final = 16
-APART_S: Final = 0.3
+APART_S: Final = 1.0
 
 _APART_NS: Final = round(APART_S * 1e9)
 
