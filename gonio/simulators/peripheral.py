@@ -188,6 +188,10 @@ class VirtualSensor:
             self._replies.put_nowait(reply)
         self._changed.set()
 
+    def handle(self, role: str) -> int:
+        """Give the handle of a characteristic, once the sensor is on the air."""
+        return self._characteristics[role].handle
+
     # -- GATT ------------------------------------------------------------------------------------------------------
 
     def _service(self, name: str) -> Service:

@@ -13,7 +13,7 @@ import asyncio
 import math
 import random
 from collections import Counter, deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -123,6 +123,8 @@ class Radio(LocalLink):
 
     Attributes:
         payloads_lost: measurements lost so far, by address.
+        on_air: told of every data packet that is sent: by whom, and its bytes.
+        on_died: told likewise of each that was still in the air when its link was lost.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -133,6 +135,8 @@ class Radio(LocalLink):
         """
         super().__init__()  # type: ignore[no-untyped-call]  # bumble leaves it untyped
         self.payloads_lost: Counter[str] = Counter()
+        self.on_air: Callable[[str, bytes], None] = lambda _address, _data: None
+        self.on_died: Callable[[str, bytes], None] = lambda _address, _data: None
         self._chance = random.Random(seed)  # noqa: S311 - a simulation must be repeatable, nothing is secret
         self._conditions: dict[str, AirConditions] = {}
         self._stalled_until: dict[str, float] = {}
@@ -234,6 +238,7 @@ class Radio(LocalLink):
         loop = asyncio.get_running_loop()
         due = max(self._due(key, loop.time()), lane[-1].due if lane else -math.inf)
         lane.append(_Packet(due, connection, target, connection.self_address, data))
+        self.on_air(key[0], data)
         if len(lane) == 1:
             self._schedule(key, due)
 
@@ -262,5 +267,7 @@ class Radio(LocalLink):
             alive = packet.connection.controller.le_connections.get(packet.connection.peer_address)
             if alive is packet.connection:
                 packet.target.on_link_acl_data(packet.source, PhysicalTransport.LE, packet.data)
+            else:
+                self.on_died(key[0], packet.data)
         if lane:
             self._schedule(key, lane[0].due)
