@@ -221,6 +221,18 @@ class PolarFirmware(Firmware):
         factors = {"factor_acc": self._factor(_ACC), "factor_gyr": self._factor(_GYRO)}
         return {name: value for name, value in factors.items() if name in self.profile.learned and value is not None}
 
+    def put_into_charger(self) -> Replies:
+        """Lie down in the charger: give the indication that what was running has stopped."""
+        self.in_charger = True
+        stopped = bytes(self.running)
+        self.running.clear()
+        self._heed_what_runs()
+        return [("control_point", bytes((GET_SETTINGS,)) + stopped)] if stopped else []
+
+    def take_off(self) -> None:
+        """Come off the body: an H10 that is not worn switches itself off."""
+        self.powered = self.profile.family != "polar_h10"
+
     def stream_role(self) -> str | None:
         """Give the characteristic of the frames while they are sent."""
         return "data" if self.measuring else None

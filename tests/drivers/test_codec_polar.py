@@ -62,6 +62,7 @@ def test_the_first_frame_goes_by_its_rate() -> None:
         (2**63, 2**63 - 10, 1, 52, "after one at"),
         (2**62, 1, 1, 52, "not last that long"),
         (100_000, 0, 1, float("inf"), "need the rate"),
+        (100_000, 0, 1, 1e-300, "need the rate"),
         (100_000, 0, 1, float("nan"), "need the rate"),
     ],
 )
@@ -273,6 +274,7 @@ def test_reading_undoes_writing_for_every_kind_of_frame(
         optional={
             "factor": st.floats(),
             "previous_timestamp_ns": st.integers(-5, 2**65),
+            "rate_hz": st.floats() | st.integers(-1, 10**20),
             "resolution_bits": st.integers(0, 40),
             "channels": st.integers(0, 20),
         },

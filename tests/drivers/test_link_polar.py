@@ -215,6 +215,37 @@ async def test_a_sensor_in_its_charger_says_so() -> None:
             await link.start()
 
 
+async def test_a_sensor_that_is_put_into_its_charger_is_lost_and_then_says_why() -> None:
+    async with rig("polar_pmd", duration_s=60.0) as one:
+        async with await one.link() as link:
+            await link.start()
+            await one.sensor.wait_for_listener()
+            one.world.begin_motion()
+            received: list[SampleChunk] = []
+            reader = asyncio.create_task(collect(link, received))
+            await one.world.sleep_until((one.world.motion_began_s or 0) + 4.0)
+            one.sensor.tell(one.firmware.put_into_charger())
+            with pytest.raises(SensorLostError, match="has sent nothing"):
+                await reader
+            assert received
+        async with await one.link() as link:
+            with pytest.raises(SensorRefusedError, match="in the charger"):
+                await link.start()
+
+
+async def test_a_strap_that_is_taken_off_is_gone() -> None:
+    async with rig("polar_h10", duration_s=60.0) as one, await one.link() as link:
+        await link.start()
+        await one.sensor.wait_for_listener()
+        one.world.begin_motion()
+        reader = asyncio.create_task(collect(link))
+        await one.world.sleep_until((one.world.motion_began_s or 0) + 2.0)
+        one.firmware.take_off()
+        one.sensor.tell([])
+        with pytest.raises(SensorLostError, match="gone"):
+            await reader
+
+
 async def test_a_refused_rate_says_so() -> None:
     async with rig("polar_h10") as one:
         settings = dict(one.profile.settings)

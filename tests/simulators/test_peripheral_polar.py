@@ -114,6 +114,19 @@ async def test_it_streams_while_both_run_and_stays_out_of_the_sdk_mode_meanwhile
         assert one.sensor.firmware.stream_role() is None
 
 
+async def test_in_the_charger_it_stops_by_itself_and_says_so() -> None:
+    async with bench("polar_pmd") as one:
+        heard = await _hear(one, "control_point")
+        await _ask(one, heard, ACC_52)
+        await _ask(one, heard, GYRO_52)
+        one.sensor.tell(_firmware(one).put_into_charger())
+        told = decode_packet(one.profile, "control_point", await asyncio.wait_for(heard.get(), 5))
+        assert told == {"event": "streams_stopped", "measurements": ["acc", "gyro"]}
+        assert one.sensor.firmware.stream_role() is None
+        assert (await _ask(one, heard, ACC_52))["status_name"] == "device_in_charger"
+        assert _firmware(one).put_into_charger() == []
+
+
 async def test_what_was_started_outlives_the_link() -> None:
     async with bench("polar_h10") as one:
         heard = await _hear(one, "control_point")

@@ -3,7 +3,6 @@
 Source: Polar's ``online_measurement.pdf`` (August 2024).
 """
 
-import math
 from fractions import Fraction
 from typing import Final
 
@@ -17,6 +16,7 @@ NANOSECONDS: Final = 1_000_000_000
 #: The sensor counts from 2000-01-01T00:00:00 UTC, Unix from 1970.
 EPOCH_UNIX_S: Final = 946_684_800
 
+_SLOWEST_HZ: Final = 0.001
 _END_NS: Final = 2**63  # the year 2292
 
 #: The product of a frame's length and its samples must fit into 64 bits; this is 26 days.
@@ -46,7 +46,7 @@ def sample_times(frame_ns: int, previous_ns: int, count: int, rate_hz: float) ->
         raise CodecError(f"a frame at {frame_ns} ns after one at {previous_ns} ns")
     if previous_ns:
         span_ns, steps = frame_ns - previous_ns, max(count, 1)  # a step is span_ns / steps
-    elif rate_hz > 0 and math.isfinite(rate_hz):
+    elif _SLOWEST_HZ <= rate_hz <= NANOSECONDS:
         span_ns, steps = (NANOSECONDS / Fraction(rate_hz).limit_denominator(1000)).as_integer_ratio()
     else:
         raise CodecError("the samples' times need the rate or the time of the frame before")
