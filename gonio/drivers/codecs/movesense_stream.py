@@ -6,6 +6,7 @@ second part of one packet and the first of the next are both lost, only the time
 that they do not belong together.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from gonio.drivers.codecs.base import Notification
 from gonio.drivers.codecs.clock import SensorClock
-from gonio.drivers.codecs.movesense_data import SAMPLES_AT, STAMP, Path, motion_rows, write_payload
+from gonio.drivers.codecs.movesense_data import SAMPLES_AT, STAMP, Path, write_payload
 from gonio.drivers.codecs.movesense_packets import DATA, DATA_PART_2, HEAD_BYTES, RESULT, write_data
 from gonio.drivers.fields import TO_SI
 from gonio.errors import UsageError
@@ -29,7 +30,8 @@ NOTIFICATION_BYTES: Final = 158
 
 #: The sensor's largest ranges (16 g, 2000 dps), with some room.
 _MOST_ACC: Final = 16.5 * TO_SI["g"]
-_MOST_GYR: Final = 2100 * TO_SI["dps"]
+_MOST_DPS: Final = 2100.0
+_MOST: Final = np.array([[_MOST_ACC], [_MOST_DPS]])
 
 #: The second part follows the first at once, the next packet's after its own samples: later than this share of a
 #: packet's time it is believed to be another's.
@@ -39,12 +41,10 @@ _TICK_S: Final = 0.001
 _BITS: Final = 32
 
 
-class _Samples(NamedTuple):
-    """Those of one packet: (n, 3) m/s², (n, 3) rad/s, (n,) s, and when it came."""
+class _Payload(NamedTuple):
+    """The bytes behind a packet's head, parts put together, and when the last of them came."""
 
-    acc: FloatArray
-    gyr: FloatArray
-    sensor_s: FloatArray
+    data: bytes
     arrival_ns: int
 
 
@@ -64,7 +64,7 @@ class MovesenseReader:
         self._whole_bytes = STAMP.size + SAMPLES_AT[int(rate_hz)] * self._path.row_bytes
         self._soon_ns = _SOON * SAMPLES_AT[int(rate_hz)] / rate_hz * 1e9
         self._clock = SensorClock(_TICK_S, _BITS)
-        self._held: tuple[bytes, int] | None = None  # a payload that may go on, and its arrival
+        self._held: _Payload | None = None  # may go on in the next notification
 
     @property
     def restarts(self) -> int:
@@ -73,60 +73,72 @@ class MovesenseReader:
 
     def feed_all(self, notifications: Sequence[Notification]) -> SampleChunk | None:
         """Give the samples that notifications complete, or None; answers to commands are passed over."""
-        parts: list[_Samples | None] = []
+        ready: list[_Payload] = []
         for notification in notifications:
-            parts += self._take(notification.data, notification.arrival_ns)
-        return _chunk([part for part in parts if part is not None])
+            self._take(notification.data, notification.arrival_ns, ready)
+        return self._chunk(ready)
 
     def finish(self) -> SampleChunk | None:
         """End the stream: give the packet that was kept, if it is whole."""
-        last = self._release()
-        return None if last is None else _chunk([last])
+        ready: list[_Payload] = []
+        self._release(ready)
+        return self._chunk(ready)
 
-    def _take(self, data: bytes, arrival_ns: int) -> list[_Samples | None]:
+    def _take(self, data: bytes, arrival_ns: int, ready: list[_Payload]) -> None:
+        """Add the payloads that a notification completes."""
         if len(data) < HEAD_BYTES or data[0] not in (RESULT, DATA, DATA_PART_2):
             self.malformed += 1
-            return []
+            return
         code, reference, payload = data[0], data[1], data[HEAD_BYTES:]
         if code == RESULT or reference != REFERENCE:
-            return []
+            return
         if code == DATA_PART_2:
             held, self._held = self._held, None
-            together = held is not None and arrival_ns - held[1] <= self._soon_ns
-            return [self._samples(held[0] + payload if held and together else b"", arrival_ns)]
-        before = [self._release()]
+            if held is None or arrival_ns - held.arrival_ns > self._soon_ns:
+                self.malformed += 1
+            else:
+                ready.append(_Payload(held.data + payload, arrival_ns))
+            return
+        self._release(ready)
         if len(payload) < self._whole_bytes:
-            self._held = payload, arrival_ns
-            return before
-        return [*before, self._samples(payload, arrival_ns)]
+            self._held = _Payload(payload, arrival_ns)
+        else:
+            ready.append(_Payload(payload, arrival_ns))
 
-    def _release(self) -> _Samples | None:
-        """Give the packet that was kept: nothing followed that belongs to it."""
-        held, self._held = self._held, None
-        return None if held is None else self._samples(*held)
+    def _release(self, ready: list[_Payload]) -> None:
+        """Add the packet that was kept: nothing followed that belongs to it."""
+        if self._held is not None:
+            ready.append(self._held)
+            self._held = None
 
-    def _samples(self, payload: bytes, arrival_ns: int) -> _Samples | None:
-        """Give the samples of a whole payload, or count it."""
-        if self._path.is_whole(len(payload)):
-            acc, gyr = motion_rows(self._path, payload)
-            gyr = gyr * TO_SI["dps"]
-            if (np.abs(acc) <= _MOST_ACC).all() and (np.abs(gyr) <= _MOST_GYR).all():  # no number is not within
-                begin_s = self._clock.unwrap(STAMP.unpack_from(payload)[0], arrival_ns)
-                return _Samples(acc, gyr, begin_s + np.arange(len(acc), dtype=np.float64) * self._step_s, arrival_ns)
-        self.malformed += 1
-        return None
+    def _chunk(self, ready: list[_Payload]) -> SampleChunk | None:
+        """Give the samples of payloads, those of one size at once; what is not whole or cannot be meant is counted."""
+        parts: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = []
+        for size, group in itertools.groupby(ready, key=lambda payload: len(payload.data)):
+            payloads = list(group)
+            if self._path.is_whole(size):
+                parts.append(self._samples(payloads, size))
+            else:
+                self.malformed += len(payloads)
+        columns = parts[0] if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return SampleChunk(*columns) if parts and len(columns[0]) else None
 
-
-def _chunk(parts: list[_Samples]) -> SampleChunk | None:
-    if not parts:
-        return None
-    counts = [len(part.acc) for part in parts]
-    return SampleChunk(
-        np.concatenate([part.acc for part in parts]),
-        np.concatenate([part.gyr for part in parts]),
-        np.concatenate([part.sensor_s for part in parts]),
-        np.repeat(np.array([part.arrival_ns for part in parts]) * 1e-9, counts),
-    )
+    def _samples(self, payloads: list[_Payload], size: int) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Give acceleration (n, 3), angular velocity (n, 3), sensor's time (n,) and arrival (n,) of whole payloads."""
+        each = (size - STAMP.size) // self._path.row_bytes
+        kind = np.dtype([("stamp", "<u4"), ("values", "<f4", (2, each * 3))])
+        packets = np.frombuffer(b"".join([payload.data for payload in payloads]), kind)
+        arrival_ns = np.array([payload.arrival_ns for payload in payloads], np.int64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN warns when it is converted
+            values = packets["values"].astype(np.float64)
+        good = (np.abs(values) <= _MOST).all(axis=(1, 2))  # no number compares as not within
+        if not good.all():
+            self.malformed += int(np.count_nonzero(~good))
+            packets, values, arrival_ns = packets[good], values[good], arrival_ns[good]
+        begins_s = self._clock.unwrap_all(packets["stamp"], arrival_ns)
+        sensor_s = (begins_s[:, np.newaxis] + np.arange(each) * self._step_s).ravel()
+        acc, gyr = values[:, 0].reshape(-1, 3), values[:, 1].reshape(-1, 3) * TO_SI["dps"]
+        return acc, gyr, sensor_s, np.repeat(arrival_ns * 1e-9, each)
 
 
 class MovesenseWriter:
@@ -155,7 +167,7 @@ class MovesenseWriter:
         if sensor_s is None:
             raise UsageError("the family sends its clock: sensor_s is needed")
         inside_acc = np.clip(acc, -_MOST_ACC, _MOST_ACC).tolist()
-        inside_gyr = (np.clip(gyr, -_MOST_GYR, _MOST_GYR) / TO_SI["dps"]).tolist()
+        inside_gyr = (np.clip(gyr / TO_SI["dps"], -_MOST_DPS, _MOST_DPS)).tolist()
         self._rows += zip(inside_acc, inside_gyr, sensor_s.tolist(), strict=True)
         values: list[bytes] = []
         while len(self._rows) >= self._each:
