@@ -134,6 +134,20 @@ class FakeBluez:
                 if sensor.connected and device_path(sensor, adapter) in self._objects:
                     self.lose(sensor)
 
+    def hold(self, sensor: FakeSensor, adapter: str = "hci0") -> None:
+        """Be connected to a sensor for a program that is gone."""
+        self._heard(sensor, adapter)
+        sensor.connected = True
+        path = device_path(sensor, adapter)
+        self.change(path, DEVICE, Connected=Variant("b", True))
+        self.resolve(path)
+
+    def unplug(self, adapter: str) -> None:
+        """Pull an adapter out: its links end."""
+        self.power(adapter, on=False)
+        self._adapters.remove(adapter)
+        self.remove(adapter_path(adapter))
+
     async def vanish(self) -> None:
         """Be killed: the name is free, nobody is told more; the links end unheard."""
         if self._bus is not None:

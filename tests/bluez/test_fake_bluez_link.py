@@ -1,15 +1,10 @@
 """The driver over bleak's own BlueZ backend: every fault that BlueZ is known for, one by one."""
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 from bleak import BleakClient
-from bleak.backends.bluezdbus.manager import get_global_bluez_manager
-from dbus_fast import Message
-from dbus_fast.aio import MessageBus
 
 from gonio.drivers.link import Patience, SensorLink
 from gonio.drivers.link_errors import BluetoothUnavailableError, SensorLostError, SensorRefusedError
@@ -23,9 +18,10 @@ from tests.bluez.bluez_faults import (
     refuses,
     stays_silent,
 )
-from tests.bluez.fake_bluez import OBJECTS, FakeBluez, Fault, device_path
+from tests.bluez.fake_bluez import FakeBluez, Fault, device_path
 from tests.bluez.fake_sensor import FakeSensor
 from tests.bluez.numbering import number_of
+from tests.bluez.on_fake import bluez, consecutive, everything_is_told
 
 pytestmark = pytest.mark.peer("dbus-daemon")
 
@@ -40,29 +36,6 @@ QUICK = Patience(
     disconnect_s=1.0,
     mtu_s=0.5,
 )
-
-
-@contextlib.asynccontextmanager
-async def bluez(address: str, *sensors: FakeSensor, adapters: tuple[str, ...] = ("hci0",)) -> AsyncIterator[FakeBluez]:
-    """Run a daemon; afterwards leave the bus."""
-    async with FakeBluez(address, sensors, adapters).running() as daemon:
-        try:
-            yield daemon
-        finally:
-            bus = await bleaks_bus()
-            bus.disconnect()
-            await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # dbus-fast leaves it untyped
-
-
-async def bleaks_bus() -> MessageBus:
-    bus = (await get_global_bluez_manager())._bus
-    assert bus is not None
-    return bus
-
-
-async def everything_is_told() -> None:
-    """Wait until bleak has heard what the daemon has said so far."""
-    await (await bleaks_bus()).call(Message("org.bluez", "/", OBJECTS, "GetManagedObjects"))
 
 
 async def find(sensor: FakeSensor) -> FoundSensor:
@@ -80,10 +53,6 @@ async def some_numbers(link: SensorLink, count: int) -> list[int]:
         if len(numbers) >= count:
             break
     return numbers
-
-
-def consecutive(numbers: list[int]) -> bool:
-    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 async def test_a_stream_over_bluez_is_whole_and_asked_for_by_start_notify_alone(bus_address: str) -> None:
