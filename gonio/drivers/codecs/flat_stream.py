@@ -250,20 +250,22 @@ class FlatWriter:
         tail = b"" if batch else self._blank[size:]
         self._held += [data[i : i + size] + tail for i in range(0, len(data), size)]
         self._held_s += times.tolist()
-        whole = len(self._held) // self._each * self._each
-        return [self._take(self._each) for _ in range(0, whole, self._each)]
+        return self._fill(self._each, len(self._held) // self._each)
 
     def finish(self) -> list[bytes]:
         """Give what was kept, as the last notification."""
-        return [self._take(len(self._held))] if self._held else []
+        return self._fill(len(self._held), 1) if self._held else []
 
     def _blanks(self, count: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
         return np.frombuffer(self._blank[: self._packet.size] * count, np.uint8).copy()
 
-    def _take(self, count: int) -> bytes:
-        """Make one notification of the samples that were kept first."""
-        parts, times_s = self._held[:count], self._held_s[:count]
-        self._held, self._held_s = self._held[count:], self._held_s[count:]
+    def _fill(self, each: int, count: int) -> list[bytes]:
+        """Make notifications of what was kept first."""
+        held, times_s, whole = self._held, self._held_s, each * count
+        self._held, self._held_s = held[whole:], times_s[whole:]
+        return [self._joined(held[at : at + each], times_s[at : at + each]) for at in range(0, whole, each)]
+
+    def _joined(self, parts: list[bytes], times_s: list[float]) -> bytes:
         if self._packet.batch is None:
             return b"".join(parts)
         wire = self._blanks(1)
@@ -271,7 +273,7 @@ class FlatWriter:
         self._stamp(head, np.array([times_s[-1 if self._marks_last else 0]]))
         if "counter" in (head.dtype.names or ()):
             head["counter"] = self._written % (1 << 8 * head.dtype["counter"].itemsize)
-        self._written += count
+        self._written += len(parts)
         return wire.tobytes() + b"".join(parts)
 
     def _stamp(self, records: Records, times_s: FloatArray) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gonio.drivers.codecs.base import Codec, Notification
+from gonio.drivers.codecs.clock import IntArray
 from gonio.drivers.codecs.flat import find_fields
 from gonio.drivers.codecs.flat_stream import FlatWriter, MotionFields, Records
 from gonio.drivers.codecs.wit_packets import decode_stream_packet
-from gonio.drivers.codecs.wit_stream import Frame, FrameStream
+from gonio.drivers.codecs.wit_stream import FrameStream
 from gonio.drivers.fields import carried_dtype, encode_fields
 from gonio.firmware_profiles.parts import Number
 from gonio.firmware_profiles.schema import Profile
@@ -64,18 +65,23 @@ class WitReader:
 
     def feed_all(self, notifications: Sequence[Notification]) -> SampleChunk | None:
         """Give the samples of the frames that notifications complete."""
-        return self._samples([frame for n in notifications for frame in self._frames.feed(n.data, n.arrival_ns)])
+        return self._samples(
+            *self._frames.feed_all([n.data for n in notifications], [n.arrival_ns for n in notifications])
+        )
 
     def finish(self) -> SampleChunk | None:
         """End the stream: give the frame that still waited for its successor, or None."""
-        return self._samples(self._frames.finish())
+        last = self._frames.finish()
+        return self._samples(b"".join([f.data for f in last]), np.array([f.arrival_ns for f in last], np.int64))
 
-    def _samples(self, frames: list[Frame]) -> SampleChunk | None:
-        frames = [frame for frame in frames if frame.data.startswith(self._packet.prefix)]
+    def _samples(self, frames: bytes, arrival_ns: IntArray) -> SampleChunk | None:
+        wire = np.frombuffer(frames, np.uint8).reshape(-1, self._packet.size)
+        mine = (wire[:, : len(self._packet.prefix)] == list(self._packet.prefix)).all(axis=1)
+        if not mine.all():  # answers stand between the motion
+            frames, arrival_ns = wire[mine].tobytes(), arrival_ns[mine]
         if not frames:
             return None
-        records: Records = np.frombuffer(b"".join([frame.data for frame in frames]), self._dtype)
+        records: Records = np.frombuffer(frames, self._dtype)
         acc, _ = self._motion.read(records, "acceleration")
         gyr, _ = self._motion.read(records, "angular_velocity")
-        arrival_ns = np.array([frame.arrival_ns for frame in frames], np.float64)
         return SampleChunk(acc, gyr, None, np.multiply(arrival_ns, 1e-9))

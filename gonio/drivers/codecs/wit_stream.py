@@ -7,13 +7,20 @@ like a header and stays constant, a stream joined in mid-frame could lock onto i
 until the value changes. Sensors start a notification with a frame, so this needs a loss inside of one.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+import numpy as np
+
+from gonio.drivers.codecs.clock import IntArray
 
 FRAME_BYTES: Final = 20
 MOTION: Final = b"\x55\x61"
 REGISTERS: Final = b"\x55\x71"
 HEADERS: Final = (MOTION, REGISTERS)
 _CONFIRMED: Final = FRAME_BYTES + 2
+_MOTION_WORD, _REGISTERS_WORD = (int.from_bytes(header, "little") for header in HEADERS)
+_WORTH_ARRAYS: Final = 4  # frames; fewer are faster found one by one
 
 
 class Frame(NamedTuple):
@@ -69,6 +76,36 @@ class FrameStream:
         if at > 0 or not was_whole:
             self._whole_ns = arrival_ns
         return frames
+
+    def feed_all(self, values: Sequence[bytes], arrivals_ns: Sequence[int]) -> tuple[bytes, IntArray]:
+        """Take several notifications; the same as ``feed`` one by one, and quick where nothing foreign is in them.
+
+        Args:
+            values: the next bytes of the stream.
+            arrivals_ns: when each came, ns.
+
+        Returns:
+            The confirmed frames, joined, and the arrival of each (n,), ns.
+        """
+        joined = b"".join((self._held, *values))
+        frames = (len(joined) - 2) // FRAME_BYTES
+        if frames < _WORTH_ARRAYS or not self._begins_frames(joined):
+            found = [frame for both in zip(values, arrivals_ns, strict=True) for frame in self.feed(*both)]
+            arrivals = np.array([frame.arrival_ns for frame in found], np.int64)
+            return b"".join([frame.data for frame in found]), arrivals
+        ends = np.cumsum([len(self._held), *map(len, values)])
+        # a frame came with the notification that holds its last byte
+        last_bytes = np.arange(1, frames + 2) * FRAME_BYTES
+        came = np.array([self._whole_ns, *arrivals_ns, 0], np.int64)[np.searchsorted(ends, last_bytes)]
+        self._held = joined[frames * FRAME_BYTES :]
+        self._whole_ns = int(came[-1]) if len(self._held) >= FRAME_BYTES else int(arrivals_ns[-1])
+        self._in_foreign = False
+        return joined[: frames * FRAME_BYTES], came[:-1]
+
+    def _begins_frames(self, data: bytes) -> bool:
+        """Whether a header stands wherever one must, if nothing is foreign."""
+        words = np.frombuffer(data, "<u2", len(data) // 2)[:: FRAME_BYTES // 2]
+        return bool(((words == _MOTION_WORD) | (words == _REGISTERS_WORD)).all())
 
     def _skip(self, buffer: bytes, at: int) -> int:
         """Count the bytes up to the next possible header as foreign and give its place."""
