@@ -78,3 +78,13 @@ async def test_gonio_refs_losses_show_in_its_time_sample_by_sample() -> None:
     np.testing.assert_allclose(sensor_s, one.sensor.first_sample_s + number / 100, atol=1.1e-6)
     assert (np.diff(number) > 0).all()
     assert 2001 - len(number) == one.sensor.samples_lost
+
+
+async def test_gonio_ref_streams_single_samples_over_a_link_with_an_mtu_of_23(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gonio.simulators.bleak_backend._OFFERED_MTU", 23)
+    async with rig("gonio_ref", speed=5.0) as one, await one.link() as link:
+        assert link.info.mtu == 23
+        chunks = await whole_motion(one, link)
+        counters = link.counters
+    assert len(columns(chunks, "acc")) == counters.notifications == 501
+    np.testing.assert_allclose(np.diff(columns(chunks, "sensor_s")), 0.01, atol=1.1e-6)
