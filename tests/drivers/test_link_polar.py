@@ -141,7 +141,7 @@ async def test_other_rates_are_had_in_the_sdk_mode_which_is_left_again(rate_hz: 
     np.testing.assert_allclose(column(chunks, "gyr"), gyr, atol=GYR_STEP * 0.51)
 
 
-@pytest.mark.parametrize(("family", "rates"), [("polar_h10", (25, 50, 100, 200)), ("polar_oh1", (50,))])
+@pytest.mark.parametrize(("family", "rates"), [("polar_h10", (25, 200)), ("polar_oh1", (50,))])
 async def test_sensors_without_a_gyroscope_give_their_acceleration_and_say_so(
     family: str, rates: tuple[int, ...]
 ) -> None:
