@@ -102,11 +102,11 @@ class Activities:
         if self.adapter is not None:
             self._failures_at[self.adapter.port.name] += 1
 
-    async def search(self, patience_s: float | None) -> Event:
+    async def search(self, patience_s: float) -> Event:
         """Listen for the sensor, and take a place on the best adapter that hears it.
 
         Args:
-            patience_s: how long, s; None for ever.
+            patience_s: how long, s.
         """
         self._sightings.clear()
         self._heard.clear()

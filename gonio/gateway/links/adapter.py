@@ -83,13 +83,17 @@ class Adapter:
 
     async def run(self) -> NoReturn:
         """Listen while somebody is looked for, and for the adapter to come back while it cannot be used."""
+        failed = False
         while True:
             await self._wanted.wait()
             try:
                 async with self._turn:
                     await self._listen()
+                failed = False
             except BluetoothUnavailableError as error:
-                self._note(str(error))
+                if failed or not self.tried:  # once, where it has worked before, it may only have been busy
+                    self._note(str(error))
+                failed = True
                 await asyncio.sleep(self._timing.unavailable_s)
 
     async def _listen(self) -> None:

@@ -35,6 +35,7 @@ _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _BUS: Final = "org.freedesktop.DBus"
 _CALL_S: Final = 5.0  # for an answer of the bus
 _AGAIN_S: Final = 5.0  # before the bus is tried again
+_SETTLE_S: Final = 0.5  # between the end of a connection attempt and forgetting its device
 
 _RULES: Final = (
     f"type='signal',sender='{_BUS}',interface='{_BUS}',member='NameOwnerChanged',arg0='{_BLUEZ}'",
@@ -101,10 +102,11 @@ class BluezService:
                 device = interfaces.get(_DEVICE, {})
                 if str(device.get("Address", "")).upper() != address.upper():
                     continue
-                if device.get("Connected"):
-                    held = True
-                    await _call(bus, _BLUEZ, path, _DEVICE, "Disconnect")
-                if firmly:
+                held = held or bool(device.get("Connected"))
+                if held or firmly:
+                    await _call(bus, _BLUEZ, path, _DEVICE, "Disconnect")  # ends an attempt of its own, too
+                if firmly and not device.get("Connected"):
+                    await asyncio.sleep(_SETTLE_S)  # bluetoothd 5.66 died of one that came while an attempt ended
                     await _call(bus, _BLUEZ, str(device.get("Adapter")), _ADAPTER, "RemoveDevice", "o", path)
         return held
 

@@ -186,5 +186,5 @@ class LinkHub:
                 "the kit's Bluetooth is back" if usable else f"the kit's Bluetooth cannot be used: {self.trouble}"
             )
         for keeper in self._keepers.values():
-            keeper.bluetooth(usable=usable)
+            keeper.bluetooth(usable=usable, there=bool(self._adapters))
         self._listen()

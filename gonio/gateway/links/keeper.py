@@ -18,7 +18,7 @@ from gonio.gateway.links.activities import Activities, news_only
 from gonio.gateway.links.adapter import Adapter
 from gonio.gateway.links.pauses import pause_s
 from gonio.gateway.links.statistics import LinkReport, LinkStatistics
-from gonio.gateway.links.table import CLOSING, Event, State, after, matters
+from gonio.gateway.links.table import CLOSING, LINKED, Event, State, after, matters
 from gonio.gateway.records import PairedSensor
 
 if TYPE_CHECKING:
@@ -155,10 +155,18 @@ class SensorKeeper:
         if (error := self._does.adapter_gone(adapter)) is not None:
             self._on_link_lost(error)
 
-    def bluetooth(self, *, usable: bool) -> None:
-        """Take note of whether Bluetooth can be used at all."""
+    def bluetooth(self, *, usable: bool, there: bool) -> None:
+        """Take note of whether Bluetooth can be used at all.
+
+        Args:
+            usable: whether anything can be begun.
+            there: whether an adapter is there; while one is, a link that stands may be good though no scan begins.
+        """
         self._usable = usable
-        self._post(Event.BLUETOOTH_BACK if usable else Event.BLUETOOTH_GONE)
+        if usable:
+            self._post(Event.BLUETOOTH_BACK)
+        elif not there or self.state not in LINKED:
+            self._post(Event.BLUETOOTH_GONE)
 
     def _on_link_lost(self, error: SensorLostError) -> None:
         self.error = error
@@ -266,15 +274,16 @@ class SensorKeeper:
     async def _search(self) -> Event:
         if not self._usable:
             return Event.BLUETOOTH_GONE
-        if self.state is State.MISSING:
-            return await self._does.search(None)
-        await self._release()
-        return await self._does.search(self._timing.unheard_s)
+        while True:
+            await self._release()
+            event = await self._does.search(self._timing.unheard_s)
+            if event is not Event.UNHEARD or self.state is not State.MISSING:
+                return event
 
     async def _release(self) -> None:
         """End what the system holds of an earlier connection: while it does, the sensor does not advertise."""
         hangs = self.failures > 0 and self.failures % _FIRMLY_EVERY == 0
-        if await self._hub.service.release(self.address, firmly=hangs):
+        if await self._hub.service.release(self.address, firmly=hangs or self.state is State.MISSING):
             self._tell("was still connected by a program that is gone: that connection was ended")
 
     async def _be_ready(self) -> Event:
