@@ -1,15 +1,21 @@
-"""Profiles from YAML files: the ones that come with gonio, and any other."""
+"""Profiles from YAML files."""
 
+import difflib
+import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from gonio.errors import UsageError
-from gonio.firmware_profiles.checks import problems
+from gonio.firmware_profiles.checks import evidence_problems, problems
 from gonio.firmware_profiles.schema import Profile, ProfileError
+
+#: How a value of a template begins that somebody has to fill in.
+FILL_IN: Final = "FILL IN"
 
 #: The safe loader in C where PyYAML was built with it: ten times as fast.
 _LOADER: Final[type[Any]] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -21,6 +27,11 @@ def load_profile(path: Path) -> Profile:
     Raises:
         ProfileError: it cannot be read or used; the text names the file and each place that is wrong.
     """
+    return read_profile(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file as YAML; errors as ``load_profile``."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - both are safe loaders
     except OSError as error:
@@ -29,7 +40,7 @@ def load_profile(path: Path) -> Profile:
         raise ProfileError(f"{path}: is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ProfileError(f"{path}: a profile is a mapping that begins with 'schema: 1'")
-    return read_profile(content, str(path))
+    return content
 
 
 def read_profile(content: dict[str, Any], name: str) -> Profile:
@@ -42,16 +53,44 @@ def read_profile(content: dict[str, Any], name: str) -> Profile:
     Raises:
         ProfileError: see ``load_profile``.
     """
+    profile, found = examine(content)
+    if profile is None or found:
+        raise ProfileError("\n".join(f"{name}: {problem}" for problem in found))
+    return profile
+
+
+def examine(content: dict[str, Any]) -> tuple[Profile | None, list[str]]:
+    """Look for everything that is wrong with what a profile's file says.
+
+    Returns:
+        The profile, None where its parts have not the right form, and each problem, beginning with its place.
+    """
+    open_places = list(_to_fill_in(content, ()))
+    if open_places:
+        return None, open_places
     try:
         profile = Profile.model_validate(content)
     except ValidationError as error:
-        raise ProfileError(
-            "\n".join(f"{name}: {_place(content, e['loc'])}: {e['msg']}" for e in error.errors())
-        ) from None
-    found = list(problems(profile))
-    if found:
-        raise ProfileError("\n".join(f"{name}: {problem}" for problem in found))
-    return profile
+        return None, [f"{_place(content, e['loc'])}: {_said(e)}" for e in error.errors()]
+    return profile, list(problems(profile))
+
+
+def _to_fill_in(part: object, location: tuple[int | str, ...]) -> Iterator[str]:
+    """Tell which places of a template are still to be filled in, and with what."""
+    inner = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    for key, value in inner:
+        yield from _to_fill_in(value, (*location, key))
+    if isinstance(part, str) and part.startswith(FILL_IN):
+        yield f"{' > '.join(map(str, location))}: fill in {part.removeprefix(FILL_IN).strip()}"
+
+
+def _said(error: ErrorDetails) -> str:
+    """Say what pydantic found, and which known word was meant where one is near."""
+    if error["type"] == "extra_forbidden":
+        return f"{error['msg']}: the key is not known here"
+    known = re.findall(r"'([^']+)'", str(error.get("ctx", {}).get("expected", "")))
+    near = difflib.get_close_matches(str(error["input"]), known, 1, 0.5) if known else []
+    return f"{error['msg']} (is {near[0]!r} meant?)" if near else error["msg"]
 
 
 def _place(content: Any, location: tuple[int | str, ...]) -> str:  # noqa: ANN401 - whatever the YAML holds
@@ -68,24 +107,14 @@ def _place(content: Any, location: tuple[int | str, ...]) -> str:  # noqa: ANN40
 
 
 @cache
-def _builtin() -> tuple[Profile, ...]:
-    return tuple(load_profile(path) for path in sorted(Path(__file__).parent.glob("*.yaml")))
-
-
 def builtin_profiles() -> tuple[Profile, ...]:
-    """Give the profiles that come with gonio, by family."""
-    return _builtin()
-
-
-def get_profile(family: str) -> Profile:
-    """Give the profile of a family; hyphens may stand for underscores.
+    """Give the profiles that come with gonio, by family.
 
     Raises:
-        UsageError: there is none; the text lists the known ones.
+        ProfileError: one of them is wrong, or a packet of it has no vector.
     """
-    wanted = family.strip().lower().replace("-", "_")
-    for profile in builtin_profiles():
-        if profile.family == wanted:
-            return profile
-    known = ", ".join(profile.family for profile in builtin_profiles())
-    raise UsageError(f"no sensor family is called {family!r}; these are: {known}")
+    profiles = tuple(load_profile(path) for path in sorted(Path(__file__).parent.glob("*.yaml")))
+    bare = [f"{profile.family}: {problem}" for profile in profiles for problem in evidence_problems(profile)]
+    if bare:
+        raise ProfileError("\n".join(bare))
+    return profiles

@@ -1,5 +1,6 @@
 """The small parts of a profile: names, units, identity, GATT table, link, time, quirks, evidence."""
 
+from datetime import date as Date  # noqa: N812 - a type; the attribute beside it is the date
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -139,3 +140,25 @@ class Vectors(Part):
     vendor_test: tuple[str, ...] = ()
     vendor_doc: tuple[str, ...] = ()
     constructed: tuple[str, ...] = ()
+
+
+class Regulatory(Part):
+    """What the maker says of the product as a medical device. A clinic bills the supply of a medical device only.
+
+    Attributes:
+        statement: in the maker's words or a summary of them; "none found" where there is none.
+        source: where it stands; "" for none.
+        date: when it was looked for, or read.
+    """
+
+    statement: str = "not searched"
+    source: str = ""
+    date: Date | None = None
+
+    @model_validator(mode="after")
+    def _dated(self) -> Self:
+        if self.statement != "not searched" and self.date is None:
+            raise ValueError("give the date on which the statement was looked for")
+        if self.statement not in ("not searched", "none found") and not self.source:
+            raise ValueError("give the source of the maker's statement")
+        return self

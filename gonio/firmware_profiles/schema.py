@@ -24,6 +24,7 @@ from gonio.firmware_profiles.parts import (
     Number,
     Part,
     Quirk,
+    Regulatory,
     Service,
     Stream,
     Time,
@@ -62,6 +63,7 @@ class Profile(Part):
     readings: dict[Literal["battery", "firmware"], Reading] = Field(default_factory=dict)
     quirks: tuple[Quirk, ...] = ()
     vectors: Vectors = Vectors()
+    regulatory: Regulatory = Regulatory()
 
     @property
     def characteristics(self) -> dict[str, Characteristic]:
@@ -133,7 +135,7 @@ class Profile(Part):
             UsageError: under these settings there is no acceleration, or no angular velocity though the family has it.
         """
         for stream in self.streams:
-            if all(settings.get(name) == wanted for name, wanted in stream.when.items()):
+            if self.fits(stream.when, settings):
                 return stream
         if self.streams:
             raise UsageError(f"{self.family} streams no motion with {_listed(settings)}")
@@ -154,9 +156,9 @@ class Profile(Part):
             UsageError: under these settings no packet carries both acceleration and angular velocity (acceleration,
                 where the family has no gyroscope).
         """
-        motion = {n: p for n, p in self.packets.items() if self._carries_motion(p)}
+        motion = {n: p for n, p in self.packets.items() if self.carries_motion(p)}
         for name, packet in motion.items():
-            if all(settings.get(k) == v for k, v in packet.when.items()):
+            if self.fits(packet.when, settings):
                 return name, packet
         fit = [f"{k}={v} ({n})" for n, p in motion.items() for k, v in p.when.items()]
         hint = f"; choose {', '.join(fit)}" if fit else ""
@@ -165,7 +167,13 @@ class Profile(Part):
             f"knee angle needs{hint}"
         )
 
-    def _carries_motion(self, packet: Packet) -> bool:
+    @staticmethod
+    def fits(when: Mapping[str, Number], settings: Mapping[str, Number]) -> bool:
+        """Whether settings are as a packet or stream wants them."""
+        return all(settings.get(name) == wanted for name, wanted in when.items())
+
+    def carries_motion(self, packet: Packet) -> bool:
+        """Whether a packet carries what the family measures of motion."""
         return packet.streams_motion or (not self.gyro and packet.field("acceleration") is not None)
 
     def min_mtu(self, settings: Mapping[str, Number]) -> int:
