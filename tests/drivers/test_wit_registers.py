@@ -1,6 +1,5 @@
 """WitMotion's registers, its bursts of frames, and what an MTU of 23 leaves of them."""
 
-import asyncio
 import struct
 
 import numpy as np
@@ -11,7 +10,7 @@ from gonio.drivers.commands import decode_command, encode_command
 from gonio.drivers.link_errors import SensorUnsuitableError
 from gonio.firmware_profiles import get_profile
 from tests.drivers.test_link_virtual import rig
-from tests.simulators.bench import Bench, bench
+from tests.simulators.bench import Bench, bench, until
 
 WIT = get_profile("witmotion_ble5")
 
@@ -44,7 +43,7 @@ def test_a_burst_gives_its_frames_however_many(frames: int) -> None:
 async def answer(one: Bench, command: str) -> dict[str, object]:
     heard = await one.listen("data")
     await one.command(command)
-    await asyncio.sleep(0.05)
+    await until(heard)
     await one.client.stop_notify(one.uuid("data"))
     (value,) = heard
     return decode_packet(one.profile, "data", value)
@@ -59,7 +58,7 @@ async def test_a_register_that_was_written_is_read_back() -> None:
         await one.command("write_register", register=0x20, value=0xBEEF)
         heard = await one.listen("data")
         await one.command("read_registers", register=0x1F)
-        await asyncio.sleep(0.05)
+        await until(heard)
         registers = decode_packet(one.profile, "data", heard[0])["registers"]
         assert isinstance(registers, list)
         assert registers[0] == 2
@@ -92,7 +91,7 @@ async def test_an_mtu_of_23_leaves_one_frame_of_each_burst(monkeypatch: pytest.M
         await one.command("unlock")
         await one.command("set_rate", rate_hz=100)
         heard.clear()
-        await asyncio.sleep(0.2)
+        await until(heard, 3)
         assert {len(value) for value in heard} == {20}
         assert all(decode_packet(one.profile, "data", value)["coalesced_frames"] == 1 for value in heard)
 

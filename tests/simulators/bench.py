@@ -1,5 +1,6 @@
 """A virtual sensor on the air, and a Bluetooth client that is connected to it."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from bleak import BleakClient
+from bleak.backends.characteristic import BleakGATTCharacteristic
 
 from gonio.drivers.codec import decode_packet
 from gonio.drivers.commands import encode_command
@@ -20,6 +22,22 @@ from gonio.simulators.world import World
 
 def feed(t_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.tile([0.0, 0.0, 9.80665], (len(t_s), 1)), np.zeros((len(t_s), 3))
+
+
+class Heard(list[bytes]):
+    """Values that have been notified, oldest first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived = asyncio.Event()
+
+
+async def until(heard: Heard, count: int = 1) -> None:
+    """Wait until so many values have been heard, however busy the computer is."""
+    async with asyncio.timeout(20.0):
+        while len(heard) < count:
+            heard.arrived.clear()
+            await heard.arrived.wait()
 
 
 @dataclass
@@ -41,9 +59,14 @@ class Bench:
         data = encode_command(self.profile, name, self.profile.resolve() | parameters)
         await self.client.write_gatt_char(self.uuid(role), data, response=True)
 
-    async def listen(self, role: str) -> list[bytes]:
-        heard: list[bytes] = []
-        await self.client.start_notify(self.uuid(role), lambda _, data: heard.append(bytes(data)))
+    async def listen(self, role: str) -> Heard:
+        heard = Heard()
+
+        def on_value(_: BleakGATTCharacteristic, data: bytearray) -> None:
+            heard.append(bytes(data))
+            heard.arrived.set()
+
+        await self.client.start_notify(self.uuid(role), on_value)
         return heard
 
 

@@ -7,7 +7,7 @@ from bleak.exc import BleakGATTProtocolError
 
 from gonio.drivers.codec import decode_packet
 from gonio.simulators.peripheral_dot import DotFirmware
-from tests.simulators.bench import Bench, bench
+from tests.simulators.bench import Bench, bench, until
 
 
 async def say(one: Bench, data: str) -> None:
@@ -18,7 +18,7 @@ async def test_it_tells_that_it_is_not_synchronised() -> None:
     async with bench("movella_dot") as one:
         heard = await one.listen("message_notification")
         await say(one, "020108f5")
-        await asyncio.sleep(0.05)
+        await until(heard)
         (status,) = (decode_packet(one.profile, "message_notification", value) for value in heard)
         assert (status["reid"], status["status"]) == ("sync_status", "not_synced(0x09)")
 
@@ -61,7 +61,7 @@ async def test_it_reports_clicks_with_its_local_time() -> None:
         assert isinstance(firmware, DotFirmware)
         for times in (1, 2, 3):
             one.sensor.tell(firmware.click(times))
-        await asyncio.sleep(0.05)
+        await until(heard, 3)
         reports = [decode_packet(one.profile, "device_report", value) for value in heard]
         assert [report["report"] for report in reports] == ["single_click", "double_click", "triple_click"]
         assert {len(value) for value in heard} == {36}
@@ -76,7 +76,8 @@ async def test_switched_off_by_command_it_says_so_and_leaves_the_air() -> None:
         await one.listen("medium_payload")
         await one.command("start_measurement")
         await one.command("power_off")
-        await asyncio.sleep(0.1)
+        await until(reports)
+        await asyncio.sleep(0.2)
         (report,) = (decode_packet(one.profile, "device_report", value) for value in reports)
         assert report["report"] == "power_off"
         assert not one.client.is_connected

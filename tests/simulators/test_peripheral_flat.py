@@ -10,7 +10,7 @@ from bleak.exc import BleakGATTProtocolError
 from gonio.drivers.codec import decode_packet
 from gonio.signal.consts import STANDARD_GRAVITY, FloatArray
 from gonio.simulators.peripheral import sensor_name, simulated_families
-from tests.simulators.bench import Bench, bench
+from tests.simulators.bench import Bench, bench, until
 
 FLAT = ["gonio_ref", "nordic_thingy52", "ti_cc2650", "bbc_microbit", "infinitime", "st_bluest"]
 
@@ -49,13 +49,12 @@ async def test_a_thingy_streams_to_whoever_listens_at_the_rate_that_is_configure
     async with bench("nordic_thingy52", moved_by=spinning) as one:
         one.world.begin_motion()
         heard = await one.listen("raw_motion")
-        await asyncio.sleep(0.2)
-        slow = len(heard)
-        assert 10 <= slow <= 40  # 10 Hz as delivered, at tenfold speed
+        assert (await one.read("motion_config"))["motion_freq_hz"] == 10  # as delivered
+        await until(heard, 3)
         await one.command("set_rate", rate_hz=200)
         assert (await one.read("motion_config"))["motion_freq_hz"] == 200
-        await asyncio.sleep(0.2)
-        assert len(heard) > 5 * slow
+        assert one.sensor.firmware.rate_hz == 200
+        await until(heard, len(heard) + 100)
         decoded = decode_packet(one.profile, "raw_motion", heard[-1])
         assert decoded["accel_g"] == [2.0, 0.0, 0.0]  # it measures no more
         assert decoded["gyro_dps"] == [0.0, 0.0, 300.0]
@@ -102,16 +101,18 @@ async def test_a_sensortag_sends_the_axes_that_are_on_in_the_range_that_is_confi
         await asyncio.sleep(0.1)
         assert heard == []  # nothing is on
         await one.command("configure", range_g=16)
-        await asyncio.sleep(0.1)
+        await until(heard)
         decoded = decode_packet(one.profile, "movement", heard[-1], {"range_g": 16})
         assert decoded["accel_g"] == pytest.approx([3.0, 0.0, 0.0], abs=0.0005)
         assert decoded["gyro_dps"] == pytest.approx([0.0, 0.0, 250.0], abs=0.01)  # the end of its range
         await one.command("configure", range_g=2)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)  # for one that was on its way
+        await until(heard, len(heard) + 1)
         decoded = decode_packet(one.profile, "movement", heard[-1], {"range_g": 2})
         assert decoded["accel_g"] == pytest.approx([2.0, 0.0, 0.0], abs=0.0005)
         await one.command("configure_gyro")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
+        await until(heard, len(heard) + 1)
         assert decode_packet(one.profile, "movement", heard[-1])["accel_g"] == [0.0, 0.0, 0.0]
         await one.command("switch_off")
         await asyncio.sleep(0.05)
@@ -136,7 +137,7 @@ async def test_a_microbit_sends_acceleration_alone_and_has_eight_periods() -> No
         one.world.begin_motion()
         heard = await one.listen("accelerometer")
         await one.command("set_rate", rate_hz=100)
-        await asyncio.sleep(0.1)
+        await until(heard, 3)
         assert {len(value) for value in heard} == {6}
         assert decode_packet(one.profile, "accelerometer", heard[-1])["accel_g"] == [2.0, 0.0, 0.0]
         assert await refused(one, "accelerometer_period", "1e00") == 0x80  # 30 ms
@@ -147,7 +148,7 @@ async def test_a_sensortile_counts_its_ticks() -> None:
     async with bench("st_bluest") as one:
         one.world.begin_motion()
         heard = await one.listen("motion")
-        await asyncio.sleep(0.3)
+        await until(heard, 100)
         ticks = [struct.unpack_from("<H", value)[0] for value in heard]
         steps = np.diff(np.array(ticks) * 0.008)
         assert steps.mean() == pytest.approx(0.02, abs=0.001)
@@ -163,7 +164,7 @@ async def test_a_gonio_ref_sensor_streams_between_start_and_stop_and_counts_from
         told = await one.listen("configuration")
         heard = await one.listen("motion")
         await one.command("configure", samples_per_packet=2, range_g=16)
-        await asyncio.sleep(0.05)
+        await until(told)
         assert heard == []
         (configured,) = (decode_packet(one.profile, "configuration", value) for value in told)
         assert (configured["state"], configured["samples_per_packet"], configured["range_g"]) == ("idle", 2, 16)
@@ -171,7 +172,7 @@ async def test_a_gonio_ref_sensor_streams_between_start_and_stop_and_counts_from
         for _ in range(2):
             heard.clear()
             await one.command("start")
-            await asyncio.sleep(0.1)
+            await until(heard, 4)
             await one.command("stop")
             await asyncio.sleep(0.05)
             packets = [decode_packet(one.profile, "motion", value, scales) for value in heard]
@@ -192,12 +193,13 @@ async def test_a_gonio_ref_sensor_counts_what_nobody_listens_to() -> None:
         one.world.begin_motion()
         heard = await one.listen("motion")
         await one.command("start")
-        await asyncio.sleep(0.1)
+        await until(heard, 2)
         await one.client.stop_notify(one.uuid("motion"))
+        await asyncio.sleep(0.05)
         before = decode_packet(one.profile, "motion", heard[-1])
         await asyncio.sleep(0.1)
         heard = await one.listen("motion")
-        await asyncio.sleep(0.1)
+        await until(heard)
         after = decode_packet(one.profile, "motion", heard[0])
         missing = int(str(after["counter"])) - int(str(before["counter"])) - 5
         assert missing > 50
@@ -224,7 +226,7 @@ async def test_a_gonio_ref_sensor_fills_the_packets_that_the_link_carries(monkey
         heard = await one.listen("motion")
         await one.command("configure", samples_per_packet=10)
         await one.command("start")
-        await asyncio.sleep(0.1)
+        await until(heard, 5)
         assert {len(value) for value in heard} == {20}
         assert [decode_packet(one.profile, "motion", value)["counter"] for value in heard] == list(range(len(heard)))
 

@@ -18,7 +18,7 @@ from gonio.simulators.peripheral_firmware import Surroundings
 from gonio.simulators.peripheral_wit import WitFirmware
 from gonio.simulators.radio import Radio
 from gonio.simulators.world import World
-from tests.simulators.bench import Bench, bench, feed
+from tests.simulators.bench import Bench, bench, feed, until
 
 
 @pytest.mark.parametrize("family", ["movella_dot", "witmotion_ble5"])
@@ -80,7 +80,7 @@ async def test_a_dot_streams_between_start_and_stop_to_whoever_listens() -> None
         assert heard == []
         await one.command("start_measurement")
         assert bytes(await one.client.read_gatt_char(one.uuid("control"))) == bytes((1, 1, 21))
-        await asyncio.sleep(0.1)
+        await until(heard, 21)
         await one.command("stop_measurement")
         count = len(heard)
         assert count > 20
@@ -97,7 +97,7 @@ async def test_a_dot_goes_on_measuring_when_its_link_is_lost() -> None:
         one.world.begin_motion()
         heard = await one.listen("medium_payload")
         await one.command("start_measurement")
-        await asyncio.sleep(0.05)
+        await until(heard)
         one.radio.drop(one.sensor.address)
         await asyncio.sleep(0.05)
         assert not one.client.is_connected
@@ -105,7 +105,7 @@ async def test_a_dot_goes_on_measuring_when_its_link_is_lost() -> None:
         await one.client.connect()
         assert bytes(await one.client.read_gatt_char(one.uuid("control"))) == bytes((1, 1, 21))
         heard = await one.listen("medium_payload")  # and no start
-        await asyncio.sleep(0.1)
+        await until(heard)
         assert struct.unpack_from("<I", heard[0])[0] > last
 
 
@@ -114,7 +114,7 @@ async def test_the_long_payload_goes_to_its_own_characteristic() -> None:
         one.world.begin_motion()
         heard = await one.listen("long_payload")
         await one.command("start_measurement", payload_mode=26)
-        await asyncio.sleep(0.1)
+        await until(heard, 3)
         assert {len(value) for value in heard} == {63}
         decoded = decode_packet(one.profile, "long_payload", heard[0], {"payload_mode": 26})
         assert decoded["acceleration_m_s2"] == [0.0, 0.0, pytest.approx(9.80665)]
@@ -124,16 +124,16 @@ async def test_a_witmotion_streams_to_whoever_listens_and_changes_its_rate_only_
     async with bench("witmotion_ble5") as one:
         one.world.begin_motion()
         heard = await one.listen("data")
-        await asyncio.sleep(0.2)
+        await until(heard, 2)
         assert {len(value) for value in heard} == {20}  # 10 Hz as delivered: a frame each
         await one.command("set_rate", rate_hz=100)
         heard.clear()
-        await asyncio.sleep(0.2)
+        await until(heard, 2)
         assert {len(value) for value in heard} == {20}  # it was locked
         await one.command("unlock")
         await one.command("set_rate", rate_hz=100)
         heard.clear()
-        await asyncio.sleep(0.2)
+        await until(heard, 2)
         assert {len(value) for value in heard} == {80}  # four frames each
         assert all(value[i : i + 2] == b"\x55\x61" for value in heard for i in range(0, 80, 20))
 
@@ -143,7 +143,7 @@ async def test_a_witmotion_answers_register_reads_in_its_stream() -> None:
         heard = await one.listen("data")
         for command in ("read_battery", "read_version", "read_serial"):
             await one.command(command)
-        await asyncio.sleep(0.05)
+        await until(heard, 3)
         battery, version, serial = (decode_packet(one.profile, "data", value) for value in heard)
         assert battery["battery_voltage_v"] == 3.95
         assert battery["battery_percent_table"] == 90
@@ -172,7 +172,7 @@ async def test_a_cut_mtu_cuts_the_payload_as_on_a_real_sensor(monkeypatch: pytes
         one.world.begin_motion()
         heard = await one.listen("medium_payload")
         await one.command("start_measurement")
-        await asyncio.sleep(0.1)
+        await until(heard, 3)
         assert {len(value) for value in heard} == {20}
 
 
