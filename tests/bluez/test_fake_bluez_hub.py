@@ -141,6 +141,20 @@ async def test_what_fails_twice_is_tried_until_it_does_not(bus_address: str, mem
             assert daemon.count(member) >= 3
 
 
+async def test_a_scan_that_fails_leaves_the_streams_alone(bus_address: str) -> None:
+    sensors = FakeSensor(number=1), FakeSensor(number=2)
+    async with bluez(bus_address, *sensors) as daemon, kept(*sensors) as (first, second):
+        await first.more()
+        await second.more()
+        for fault in (refuses("InProgress", "Operation already in progress"), not_ready, no_reply):
+            daemon.fail("StartDiscovery", fault, fault)
+            daemon.lose(second.sensor)
+            await second.more()
+            await first.more()
+        assert first.keeper.report().reconnects == 0
+        assert second.keeper.report().reconnects == 3
+
+
 async def test_a_killed_daemon_is_noticed_at_once_and_its_successor_is_used(bus_address: str) -> None:
     sensor = FakeSensor()
     async with bluez(bus_address, sensor) as daemon, kept(sensor) as (taken,):
