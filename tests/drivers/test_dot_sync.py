@@ -103,7 +103,8 @@ async def test_streams_after_a_synchronisation_tell_the_same_time() -> None:
             for link in links:
                 await link.start()
             one.world.begin_motion()
-            await asyncio.sleep(0.3)
+            for link in links:
+                await link.next_arrival()
             firsts = []
             for link in links:
                 await link.stop()
