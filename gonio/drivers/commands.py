@@ -136,7 +136,7 @@ def _slot_bytes(profile: Profile, name: str, command: Command, slot: Slot, given
             raise UsageError(f"command {name}: {slot.name} takes up to {slot.size} ASCII characters, not {text!r}")
         return text.encode().ljust(slot.size, b"\0")
     problem = _out_of_bounds(slot, bounds or Parameter(min=0, max=0), value)
-    if problem or not isinstance(value, int):
+    if problem or not isinstance(value, int | float):
         raise UsageError(f"command {name}: {problem}")
     return _number_bytes(slot, _code(bounds, value))
 
@@ -155,11 +155,11 @@ def _out_of_bounds(slot: Slot, bounds: Parameter, value: object) -> str | None:
     return f"{slot.name} must be {bounds.min} to {bounds.max}{steps}, not {value!r}"
 
 
-def _code(bounds: Parameter | None, value: int) -> int:
+def _code(bounds: Parameter | None, value: float) -> int:
     """Give the number on the wire."""
-    if bounds is None:
-        return value
-    return bounds.codes[value] if bounds.codes else value // bounds.step
+    if bounds and bounds.codes:
+        return bounds.codes[value]
+    return int(value) // (bounds.step if bounds else 1)
 
 
 def decode_command(profile: Profile, characteristic: str, data: bytes) -> WrittenCommand:

@@ -297,10 +297,10 @@ def test_register_answers_are_told_by_their_first_register() -> None:
 
 
 def test_an_unknown_rate_code_is_shown_as_the_register_write_that_it_is() -> None:
-    assert decode_packet(WIT, "ffe9", bytes.fromhex("ffaa030a00")) == {
+    assert decode_packet(WIT, "ffe9", bytes.fromhex("ffaa030c00")) == {
         "command": "write_register",
         "register": 3,
-        "value": 10,
+        "value": 12,
     }
 
 
