@@ -170,6 +170,7 @@ async def test_a_notification_that_is_delivered_twice_counts_once_where_it_has_a
         link = one.keepers[0].link
         assert link is not None
         assert link.counters.repeated >= link.counters.notifications - 1 > 3
+        one.adapter.unclean.clear()
 
 
 async def test_a_service_that_dies_without_a_word_is_noticed_by_the_silence() -> None:
@@ -292,7 +293,6 @@ async def test_a_sensor_without_a_place_waits_says_so_and_gets_the_first_that_is
     options = LinkOptions(timing=QUICK.timing, patience=QUICK.patience, slots=1)
     async with rig(COUNTED, PLAIN, options=options) as one:
         async with asyncio.timeout(15):
-            await one.keepers[0].until(lambda: any(k.state is State.WAITING for k in one.keepers))
             while not any(k.state is State.WAITING for k in one.keepers):  # noqa: ASYNC110 - states to look at
                 await asyncio.sleep(0.01)
         waiting = next(k for k in one.keepers if k.state is State.WAITING)

@@ -183,14 +183,20 @@ class Activities:
         link, _ = self._linked()
         loop = asyncio.get_running_loop()
         began_s = loop.time()
+        if link.last_arrival_s is None:
+            try:
+                async with asyncio.timeout(self._timing.first_data_s):
+                    await link.next_arrival()
+            except TimeoutError:
+                return Event.SILENT
+        limit_s = self._timing.suspect_after_s(link.period_s)
         graced = False
         while True:
-            last_s = link.last_arrival_s
-            limit_s = self._timing.first_data_s if last_s is None else self._timing.suspect_after_s(link.period_s)
-            if last_s is not None and last_s - began_s > self._timing.steady_s:
+            last_s = link.last_arrival_s or began_s
+            if last_s - began_s > self._timing.steady_s:
                 self.steady = True
                 self._failures_at.clear()
-            left_s = max(began_s, last_s or 0.0) + limit_s - loop.time()
+            left_s = last_s + limit_s - loop.time()
             if left_s > 0:
                 graced = False
                 await asyncio.sleep(left_s)
