@@ -33,8 +33,9 @@ _T = TypeVar("_T")
 #: Takes a notification's value; a plain function, because bleak would make a task of a coroutine for every packet.
 OnValue = Callable[[BleakGATTCharacteristic, bytearray], None]
 
-#: bleak tells of a failure by its own errors, of a lost D-Bus or socket by the system's.
-_FAILURES: Final = (BleakError, OSError, EOFError)
+#: bleak tells of a failure by its own errors, of a lost D-Bus or socket by the system's, and of a link that is lost
+#: between two of its own steps by a failed assertion (bleak 3.1, BlueZ: ``disconnect`` after services came too late).
+_FAILURES: Final = (BleakError, OSError, EOFError, AssertionError)
 
 _MTU_POLL_S: Final = 0.1
 

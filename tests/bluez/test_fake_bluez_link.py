@@ -2,9 +2,12 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 from bleak import BleakClient
+from bleak.backends.bluezdbus.manager import BlueZManager
+from bleak.backends.service import BleakGATTServiceCollection
 
 from gonio.drivers.link import Patience, SensorLink
 from gonio.drivers.link_errors import BluetoothUnavailableError, SensorLostError, SensorRefusedError
@@ -84,6 +87,27 @@ async def test_a_connection_that_fails_is_tried_again(bus_address: str, fault: F
     async with bluez(bus_address, sensor) as daemon:
         found = await find(sensor)
         daemon.fail("Connect", fault)
+        async with SensorLink(found, DOT, patience=QUICK) as link:
+            assert daemon.count("Connect") == 2
+            assert consecutive(await some_numbers(link, 30))
+
+
+async def test_a_link_lost_just_when_its_services_are_known_is_made_anew(
+    bus_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor = FakeSensor()
+    async with bluez(bus_address, sensor) as daemon:
+        found = await find(sensor)
+        true_get_services = BlueZManager.get_services
+
+        async def get_services(manager: BlueZManager, path: str, *args: Any) -> BleakGATTServiceCollection:  # noqa: ANN401 - as bleak's
+            services = await true_get_services(manager, path, *args)
+            if daemon.count("Connect") == 1:  # bleak hears of the loss between two of its own steps
+                daemon.lose(sensor)
+                await everything_is_told()
+            return services
+
+        monkeypatch.setattr(BlueZManager, "get_services", get_services)
         async with SensorLink(found, DOT, patience=QUICK) as link:
             assert daemon.count("Connect") == 2
             assert consecutive(await some_numbers(link, 30))
