@@ -92,7 +92,7 @@ def test_a_summary_tells_walking_likeness_and_goal() -> None:
 
 
 def test_a_template_of_the_patients_own_is_not_sent() -> None:
-    assert payload_text(goal_report(Goal(template=Template(1.0, 2.0, 0.5)))) == "{}"
+    assert payload_text(goal_report(Goal(template=Template(1.0)))) == "{}"
 
 
 def test_both_curves_stand_on_the_same_steps_after_the_start() -> None:

@@ -63,7 +63,9 @@ _LAG_BINS, _RECENT_BINS = 3, 150
 _MIN_TURN: Final = 0.3  # change of a cosine over a repetition from which on gravity is asked
 _GRAVITY_UNIT, _GRAVITY_MOST = 10.0, 4.0
 
-_REST_SCORE: Final = 3.0
+#: What the rest is worth where the exercise moves the knee from it, and where it leaves the knee as it is: the second
+#: is not enough alone, for nothing of the knee's motion shows that it is that exercise.
+_REST_SCORE, _LEFT_SCORE = 3.0, 2.0
 _FIRST_BINS: Final = 3
 #: A knee that rests no more bent than that may be called straight, degrees.
 _STRAIGHT_REST_DEG: Final = 45.0
@@ -236,15 +238,15 @@ def _by_rest(seen: Seen, rule: ExerciseRule | None, low: float, high: float) -> 
             return 0.0
         after = np.flatnonzero(np.diff(still) > 1)
         rest = float(np.median(seen.bend[still[: after[0] + 1] if len(after) else still]))
-        straight = True
+        straight, score = True, _REST_SCORE
         if (rest - middle) * (float(np.median(seen.bend[:_FIRST_BINS])) - middle) < 0:
             return 0.0
     elif rule.signal == "thigh" or rule.faint:  # leaves the knee as it is
         rest = float(np.median(seen.bend[still]))
-        straight = rule.rest[0].knee[1] <= _STRAIGHT_REST_DEG
+        straight, score = rule.rest[0].knee[1] <= _STRAIGHT_REST_DEG, _LEFT_SCORE
     else:
         return 0.0
-    odds = 2.0 * _REST_SCORE * (middle - rest) / (high - low)
+    odds = 2.0 * score * (middle - rest) / (high - low)
     return odds if straight else -odds
 
 

@@ -12,13 +12,9 @@ class Template:
 
     Attributes:
         rom: its range in the counted signal, rad.
-        duration_s: from start to end, s.
-        hold_s: at the far end, s; NaN when not told.
     """
 
     rom: float
-    duration_s: float
-    hold_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +60,4 @@ class Goal:
 
 def template_of(rep: RepEvent) -> Template:
     """Make a template of a guided repetition."""
-    return Template(rep.rom, rep.end_s - rep.start_s, rep.hold_s)
+    return Template(rep.rom)
