@@ -1,13 +1,16 @@
 """The ``gonio`` command: each group of subcommands lives in a module of its own beside this one."""
 
+import os
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from gonio import __version__
-from gonio.cli import analyze, clinic, decode, demo, devices, gateway, review, simulate, sink
+from gonio.cli import analyze, clinic, decode, demo, devices, gateway, profile, review, simulate, sink
 from gonio.errors import GonioError
 
 app = typer.Typer(
@@ -28,17 +31,23 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and leave."
-    ),
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+    profiles: Annotated[
+        Path | None,
+        typer.Option("--profiles", metavar="DIR", envvar="GONIO_PROFILES", help="Folder with more sensors' profiles."),
+    ] = None,
 ) -> None:
-    pass
+    if profiles is not None:  # a variable, so that processes that this one starts know it too
+        os.environ["GONIO_PROFILES"] = str(profiles)
 
 
 app.command()(demo.demo)
 app.command()(analyze.analyze)
 app.command()(decode.decode)
 app.command()(devices.devices)
+app.add_typer(profile.app, name="profile")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(sink.app, name="sink")

@@ -118,3 +118,9 @@ def builtin_profiles() -> tuple[Profile, ...]:
     if bare:
         raise ProfileError("\n".join(bare))
     return profiles
+
+
+def template(family: str) -> str:
+    """Give the text of a profile to begin with."""
+    path = Path(__file__).with_name("template.txt")
+    return path.read_text(encoding="utf-8").replace("@FAMILY@", family)

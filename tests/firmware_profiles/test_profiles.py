@@ -4,13 +4,19 @@ import copy
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from gonio.drivers.codecs import MODULES, get_codec
+from gonio.drivers.codecs.base import Codec
 from gonio.errors import UsageError
 from gonio.firmware_profiles import Profile, ProfileError, builtin_profiles, get_profile, load_profile
+from gonio.firmware_profiles.checks import evidence_problems
+from gonio.firmware_profiles.loading import read_profile
+from gonio.firmware_profiles.parts import CodecName
+from gonio.firmware_profiles.versions import in_range
 
 FOLDER = Path(__file__).parents[2] / "gonio" / "firmware_profiles"
 
@@ -200,6 +206,86 @@ def _version(c: dict[str, Any]) -> None:
     c["schema"] = 2
 
 
+ASK = {"write": "stop_measurement", "answer": "control_state", "timeout_s": 1}
+
+
+def _asks(c: dict[str, Any], **more: Any) -> None:  # noqa: ANN401 - any part of a question
+    c["sequences"]["prepare"] = [{"subscribe": "battery"}, {"ask": {**ASK, **more}}]
+    c["sequences"]["stop"] += [{"unsubscribe": "battery"}]
+
+
+def _asks_in_vain(c: dict[str, Any]) -> None:
+    _asks(c)
+
+
+def _asks_for_nothing(c: dict[str, Any]) -> None:
+    _asks(c, answer="oracle")
+
+
+def _asks_for_ever(c: dict[str, Any]) -> None:
+    _asks(c)
+    del c["sequences"]["prepare"][1]["ask"]["timeout_s"]
+
+
+def _learns_what_is_not_listed(c: dict[str, Any]) -> None:
+    _asks(c, learn={"factor": "payload_mode"})
+
+
+def _expects_no_field(c: dict[str, Any]) -> None:
+    _asks(c, expect={"mood": 1})
+
+
+def _remedy(c: dict[str, Any]) -> None:
+    _asks(c, again_after={6: "pray"})
+
+
+def _step_when(c: dict[str, Any]) -> None:
+    c["sequences"]["prepare"] = [{"write": "set_output_rate", "when": {"payload_mode": [20, 99]}}]
+
+
+def _step_firmware(c: dict[str, Any]) -> None:
+    c["sequences"]["prepare"] = [{"write": "set_output_rate", "firmware": "2 or so"}]
+
+
+def _scale_by(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][1]["scale_by"] = "range_g"
+
+
+def _no_rate(c: dict[str, Any]) -> None:
+    del c["settings"]["rate_hz"]
+
+
+def _no_motion(c: dict[str, Any]) -> None:
+    for packet in c["packets"].values():
+        for field in packet.get("fields", []):
+            if field.get("carries") == "angular_velocity":
+                del field["carries"]
+
+
+def _stream_role(c: dict[str, Any]) -> None:
+    c["streams"] = [{"role": "nowhere", "codec": "polar_pmd"}]
+
+
+def _stream_never(c: dict[str, Any]) -> None:
+    c["streams"] = [{"role": "medium_payload", "codec": "polar_pmd", "when": {"payload_mode": 20}}]
+
+
+def _codec(c: dict[str, Any]) -> None:
+    _packet(c)["codec"] = "magic"
+
+
+def _text_first(c: dict[str, Any]) -> None:
+    _packet(c)["fields"][0] = {"name": "note", "offset": 0, "type": "text"}
+
+
+def _undated(c: dict[str, Any]) -> None:
+    c["regulatory"] = {"statement": "none found"}
+
+
+def _unsourced(c: dict[str, Any]) -> None:
+    c["regulatory"] = {"statement": "class I", "date": "2026-11-23"}
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -236,6 +322,23 @@ def _version(c: dict[str, Any]) -> None:
         (_unknown_key, "colour: Extra inputs are not permitted"),
         (_padding, "padded_to 20 is below size 28"),
         (_version, "schema: "),
+        (_asks_in_vain, "sequence prepare, step 2: asks before it subscribes to control"),
+        (_asks_for_nothing, "sequence prepare, step 2: unknown packet oracle"),
+        (_asks_for_ever, "sequences > prepare > 1 > ask > timeout_s: "),
+        (_learns_what_is_not_listed, "learns factor, which is not listed under learned"),
+        (_expects_no_field, "sequence prepare, step 2: packet control_state has no field mood"),
+        (_remedy, "sequence prepare, step 2: unknown command pray"),
+        (_step_when, "sequence prepare, step 1: when payload_mode is 99: the settings have no such value"),
+        (_step_firmware, "'2 or so' is no range of versions: write conditions as in '>=2.0,<3'"),
+        (_scale_by, "packet rate_quantities: range_g is neither a setting nor learned"),
+        (_no_rate, "settings: a family that streams needs the setting rate_hz"),
+        (_no_motion, "sequences: no packet carries acceleration and angular_velocity"),
+        (_stream_role, "stream 1: unknown role nowhere"),
+        (_stream_never, "streams: none fits the default settings"),
+        (_codec, "packets > rate_quantities > codec: "),
+        (_text_first, "field note: a text goes up to the packet's end, so nothing can follow it"),
+        (_undated, "give the date on which the statement was looked for"),
+        (_unsourced, "give the source of the maker's statement"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_file_and_place(
@@ -274,3 +377,55 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, text: str, message
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match=r"none\.yaml: cannot be read"):
         load_profile(tmp_path / "none.yaml")
+
+
+def test_a_packet_without_evidence_is_told() -> None:
+    content = _content()
+    del content["packets"]["battery"]["vectors"]
+    content["packets"]["rate_quantities"]["vectors"] = ["movella_dot-999"]
+    assert list(evidence_problems(read_profile(content, "sensor"))) == [
+        "packet rate_quantities: vector movella_dot-999 is not among the profile's vectors, so its kind is not known",
+        "packet battery: has no example: nothing shows that its layout is right",
+    ]
+
+
+def test_every_codec_that_profiles_may_name_is_there() -> None:
+    names = get_args(CodecName)
+    assert set(names) == set(MODULES)
+    assert all(isinstance(get_codec(name), Codec) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted", "inside"),
+    [
+        ("2.1.0", ">=2.0,<3", True),
+        ("v2.0", ">=2", True),
+        ("3.0.0", ">=2.0,<3", False),
+        ("2.10", ">2.9", True),
+        ("1.9.9", "<2, >=1.9", True),
+        ("2", "==2.0.0", True),
+        ("2.0.1", "<=2", False),
+        ("unknown", ">=0", False),
+    ],
+)
+def test_versions_compare_number_by_number(version: str, wanted: str, inside: bool) -> None:  # noqa: FBT001 - expected
+    assert in_range(version, wanted) is inside
+
+
+def test_a_profile_for_a_firmware_has_its_packets_and_steps() -> None:
+    content = _content()
+    content["firmware"] = ">=1.5"
+    content["packets"]["rate_quantities"]["firmware"] = "<2"
+    content["sequences"]["prepare"] = [
+        {"write": "set_output_rate", "firmware": ">=2"},
+        {"write": "stop_measurement", "firmware": "<2"},
+    ]
+    profile = read_profile(content, "sensor")
+    old, new = profile.for_firmware("1.6.0"), profile.for_firmware("2.0.0")
+    assert ("rate_quantities" in old.packets, "rate_quantities" in new.packets) == (True, False)
+    assert [step.write for p in (old, new) if p.sequences for step in p.sequences.prepare] == [
+        "stop_measurement",
+        "set_output_rate",
+    ]
+    assert profile.for_firmware("") is profile
+    assert [profile.supports(version) for version in ("1.4", "1.5", "")] == [False, True, True]
