@@ -18,6 +18,12 @@ def counted(summary: SessionSummary) -> str:
     return f"{text} ({', '.join(notes)})" if notes else text
 
 
+def absences(summary: SessionSummary) -> str:
+    """Say for how long each sensor was away, as the end of a sentence; "" where none was."""
+    away = [f"the {one.segment} sensor was away for {one.away_s:.1f} s" for one in summary.sensors if one.away_s > 0]
+    return f"; {', '.join(away)}" if away else ""
+
+
 def manner_of(summary: SessionSummary) -> str | None:
     """Say how the repetitions were done on average; None when nothing of it is known."""
     reps = [rep for rep in summary.reps if rep.measured]

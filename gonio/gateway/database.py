@@ -152,6 +152,21 @@ class DirectoryLock:
         os.close(self._file)
 
 
+def kit_runs(directory: Path) -> bool:
+    """Tell whether a process has a data directory."""
+    try:
+        file = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the kit's database for writing; create and migrate it as needed. The caller holds the directory's lock.
 

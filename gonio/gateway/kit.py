@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import platform
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +15,18 @@ from bleak.backends.scanner import BaseBleakScanner
 
 from gonio.drivers.link import FoundSensor
 from gonio.errors import GonioError, UsageError
+from gonio.gateway.brief import absences
 from gonio.gateway.calibrations import Mounting, after_session, fresh_enough
 from gonio.gateway.clock import KitClock
 from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import Listener
 from gonio.gateway.groups import first_error
+from gonio.gateway.health import health_envelope
 from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.links.bluez import system_bluetooth
+from gonio.gateway.links.board import StatusBoard
+from gonio.gateway.links.diary import Diary
+from gonio.gateway.links.hub import LinkOptions
 from gonio.gateway.links.service import AdapterPort, BluetoothService, FixedBluetooth
 from gonio.gateway.recorder import record_streams
 from gonio.gateway.records import PairedSensor
@@ -32,7 +36,7 @@ from gonio.gateway.settings import KitSettings
 from gonio.gateway.store import KitStore
 from gonio.gateway.summary import SOFTWARE, SessionPlan
 from gonio.gateway.uplink import Uplink, UplinkTiming
-from gonio.messages import Envelope, HealthReport, Kind, new_record_id, payload_text
+from gonio.messages import Envelope
 from gonio.recording import RecordingMeta, RecordingWriter
 from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, Segment, Side
 from gonio.signal.knee.stored import StoredCalibration
@@ -84,7 +88,15 @@ class Kit:
             bluetooth = system_bluetooth()
         elif bluetooth is None:
             bluetooth = FixedBluetooth((AdapterPort("the adapter", scanner_backend, client_backend),))
-        self._sensors = Sensors(bluetooth, scan_s=settings.scan_s, monotonic_ns=monotonic_ns)
+        self._diary = Diary(settings.data_dir, now=self._clock.now)
+        self._sensors = Sensors(
+            bluetooth,
+            scan_s=settings.scan_s,
+            monotonic_ns=monotonic_ns,
+            options=LinkOptions(slots=settings.adapter_slots),
+            tell=self._diary.write,
+            on_change=StatusBoard(settings.data_dir, now=self._clock.now).changed,
+        )
         self._timing = uplink_timing
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[object]] = []
@@ -251,10 +263,14 @@ class Kit:
             )
             if self._stop_wanted:
                 self._runner.stop()
+            self._diary.write("a session begins")
             try:
                 finished = await self._runner.run()
             finally:
                 self._runner = None
+            self._diary.write(
+                f"the session ended after {finished.summary.duration_s:.0f} s{absences(finished.summary)}"
+            )
         await self._keep_calibration(mounting, finished)
         return finished
 
@@ -318,25 +334,10 @@ class Kit:
     # --- health ------------------------------------------------------------------------------------------------------
 
     async def _health(self) -> Envelope:
-        counts = await asyncio.to_thread(self.store.counts)
-        troubles = (self._keeper.trouble, self.uplink.status.trouble)
-        report = HealthReport(
-            software=SOFTWARE,
-            platform=f"{platform.system()} {platform.machine()}"[:64],
-            pending=counts.pending + self._keeper.held,
-            rejected=counts.rejected,
-            batteries_percent=dict(self._sensors.batteries),
-            troubles=tuple(trouble[:200] for trouble in troubles if trouble),
-        )
-        capture = self._clock.capture()
-        return Envelope(
-            record_id=new_record_id(),
-            kind=Kind.HEALTH,
-            kit_id=self.kit_id,
-            boot_id=capture.boot_id,
-            monotonic_ns=capture.monotonic_ns,
-            captured_at=capture.captured_at,
-            clock=capture.clock,
-            schema_version=HealthReport.SCHEMA_VERSION,
-            payload=payload_text(report),
+        return await health_envelope(
+            self.store,
+            self._clock.capture(),
+            held=self._keeper.held,
+            batteries=self._sensors.batteries,
+            troubles=(self._keeper.trouble, self.uplink.status.trouble),
         )

@@ -10,15 +10,13 @@ import asyncio
 import logging
 import math
 import uuid
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
-from gonio.errors import PeerError
 from gonio.gateway.calibrations import KeptCalibration
 from gonio.gateway.clock import KitClock
 from gonio.gateway.database import StoreWriteError
@@ -27,11 +25,12 @@ from gonio.gateway.events import (
     LiveAngle,
     RepCounted,
     RepsKept,
-    SensorBack,
     SensorLost,
+    SessionEvent,
     SessionStarted,
     Trouble,
 )
+from gonio.gateway.intake import REGAIN_S, Intake, Reconnect
 from gonio.gateway.journal import SessionJournal
 from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.latency import LatencyMeter
@@ -39,24 +38,20 @@ from gonio.gateway.records import Capture, Draft, OpenSession
 from gonio.gateway.store import KitStore
 from gonio.gateway.streams import SensorStream
 from gonio.gateway.summary import SessionPlan, close_interrupted, rep_report, summarise
-from gonio.messages import Envelope, Kind, SensorReport, SessionSummary, degrees, new_record_id, payload_text
+from gonio.messages import Envelope, Kind, SessionSummary, degrees, new_record_id, payload_text
 from gonio.signal.chunks import KneeAngleChunk, RepEvent, SampleChunk, SessionResult
-from gonio.signal.consts import SEGMENTS, Segment
+from gonio.signal.consts import Segment
 from gonio.signal.session import Session
 
 log = logging.getLogger(__name__)
 
 MAX_SESSION_S: Final = 7200.0  # a session that somebody forgot to stop ends itself; exercises last minutes
 MAX_REPS: Final = 600  # so that the summary stays far below messages.MAX_PAYLOAD_BYTES
-REGAIN_S: Final = 60.0  # how long a lost sensor may stay away
 HEARTBEAT_S: Final = 10.0  # a journal entry at least this often, so that a cut-off session knows how long it was
 JOURNAL_RETRY_S: Final = 2.0  # pause after the disk refused a journal entry
-STOP_S: Final = 5.0  # how long sensors may take to stop
 POSE_MAX_S: Final = 30.0  # a guided pose is held for seconds
 POSE_LEAST_DEG: Final = -20.0
 POSE_MOST_DEG: Final = 150.0
-
-Reconnect: TypeAlias = Callable[[Segment], Awaitable[SensorStream]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +102,16 @@ class SessionRunner:
         """
         self._keeper = keeper
         self._plan = plan
-        self._streams = dict(streams)
         self._clock = clock
-        self._reconnect = reconnect
         self._tell: Listener = listener or (lambda _: None)
-        self._regain_s = regain_s
+        self._intake = Intake(
+            streams,
+            take=self._feed,
+            tell=self._heed,
+            now_s=clock.now_s,
+            reconnect=reconnect,
+            regain_s=regain_s,
+        )
         rates = {segment: stream.info.rate_hz for segment, stream in streams.items()}
         self._session = Session(
             exercise=plan.exercise,
@@ -128,22 +128,18 @@ class SessionRunner:
         opened = OpenSession(self._record_id, self._capture, "")
         self._journal = SessionJournal(store, opened, self._start_s)
         self._journal_due = asyncio.Event()
-        self._stopping = asyncio.Event()
         self._stopped_s: float | None = None
         self._ended = False
         self._flags: set[str] = set()
         self._reps = 0
         self._waiting: list[float] = []
-        self._lost: set[Segment] = set()
-        self._malformed: Counter[Segment] = Counter()
-        self._reconnects: Counter[Segment] = Counter()
         self.latency = LatencyMeter()
 
     def stop(self) -> None:
         """End the session; :meth:`run` then finishes it. Again has no effect."""
         if self._stopped_s is None:
             self._stopped_s = self._clock.now_s()
-        self._stopping.set()
+        self._intake.stop()
 
     def pose(self, seconds: float, flexion_deg: float = 0.0) -> None:
         """Take note that from now on, for some seconds, the knee is held still at a known flexion.
@@ -168,79 +164,22 @@ class SessionRunner:
         Raises:
             PeerError: a sensor could not be started.
         """
-        for segment in SEGMENTS:
-            await self._streams[segment].start()
+        await self._intake.start()
         self._tell(SessionStarted(self._record_id))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_journal(), name="session-journal")
-            async with asyncio.TaskGroup() as readers:
-                reading = [readers.create_task(self._read(segment), name=f"session-{segment}") for segment in SEGMENTS]
-                readers.create_task(self._stop_streams(reading), name="session-stop")
+            await self._intake.run(MAX_SESSION_S, self._limit_reached)
+            self.stop()
             self._take(self._session.finish())
             self._ended = True
             self._journal_due.set()
         return await self._commit()
 
-    # --- sensors -----------------------------------------------------------------------------------------------------
-
-    async def _read(self, segment: Segment) -> None:
-        while not self._stopping.is_set():
-            try:
-                async for chunk in self._streams[segment].chunks():
-                    self._feed(segment, chunk)
-                    await asyncio.sleep(0)  # a queue that is never empty must not starve the callbacks that fill it
-                break
-            except PeerError as error:
-                log.warning("%s sensor lost: %s", segment, error)
-                self._tell(SensorLost(segment, str(error)))
-                self._lost.add(segment)
-                self._waiting.clear()
-                if not await self._regain(segment):
-                    self._flags.add("sensor-lost")
-                    break
-        self.stop()
-
-    async def _regain(self, segment: Segment) -> bool:
-        """Get a lost sensor back; False when it stays away, or the session is stopped meanwhile."""
-        if self._reconnect is None:
-            return False
-        attempt = asyncio.ensure_future(self._reconnect(segment))
-        stopped = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait({attempt, stopped}, timeout=self._regain_s, return_when=asyncio.FIRST_COMPLETED)
-            if not attempt.done():
-                return False
-            stream = attempt.result()
-        except PeerError as error:
-            self._tell(Trouble(f"the {segment} sensor does not come back: {error}"))
-            return False
-        finally:
-            attempt.cancel()
-            stopped.cancel()
-            await asyncio.gather(attempt, stopped, return_exceptions=True)
-        self._malformed[segment] += self._streams[segment].counters.malformed
-        self._reconnects[segment] += 1
-        self._streams[segment] = stream
-        self._lost.discard(segment)
-        self._flags.add("sensor-reconnected")
-        self._tell(SensorBack(segment))
-        return True
-
-    async def _stop_streams(self, readers: Sequence[asyncio.Task[None]]) -> None:
-        try:
-            async with asyncio.timeout(MAX_SESSION_S):
-                await self._stopping.wait()
-        except TimeoutError:
-            self._limit_reached()
-        for segment in SEGMENTS:
-            try:
-                async with asyncio.timeout(STOP_S):
-                    await self._streams[segment].stop()
-            except (PeerError, TimeoutError) as error:  # it is gone; its chunks() ends or says so
-                log.warning("%s sensor did not stop cleanly: %s", segment, error)
-        await asyncio.wait(readers, timeout=STOP_S)
-        for reader in readers:
-            reader.cancel()  # only one whose sensor never ends is still there
+    def _heed(self, event: SessionEvent) -> None:
+        """Pass on what happened to a link; without both sensors there is no angle to wait for."""
+        if isinstance(event, SensorLost):
+            self._waiting.clear()
+        self._tell(event)
 
     def _limit_reached(self) -> None:
         self._flags.add("ended-at-limit")
@@ -250,7 +189,7 @@ class SessionRunner:
     # --- chain -------------------------------------------------------------------------------------------------------
 
     def _feed(self, segment: Segment, chunk: SampleChunk) -> None:
-        if chunk.arrival_s is not None and not self._lost:  # without both sensors there is no angle to wait for
+        if chunk.arrival_s is not None and not self._intake.lost:
             self._waiting.extend(np.unique(chunk.arrival_s).tolist())
         self._take(self._session.feed(segment, chunk))
 
@@ -315,29 +254,8 @@ class SessionRunner:
             result,
             start_s=self._start_s,
             duration_s=until_s - self._start_s,
-            sensors=[self._sensor(segment, result) for segment in SEGMENTS],
-            flags=sorted(self._flags),
-        )
-
-    def _sensor(self, segment: Segment, result: SessionResult) -> SensorReport:
-        stream = self._streams[segment]
-        defects = next(d for d in result.defects if d.segment == segment)
-        return SensorReport(
-            segment=segment,
-            family=stream.info.family,
-            name=stream.info.name[:64],
-            firmware=(stream.info.firmware or "")[:32],
-            battery_percent=stream.info.battery_percent,
-            rate_hz=round(defects.rate_hz, 3) if defects.rate_hz > 0 else None,
-            samples=defects.samples,
-            lost=defects.lost,
-            repeated=defects.repeated,
-            malformed=self._malformed[segment] + stream.counters.malformed,
-            gaps=defects.gaps,
-            longest_gap_s=round(defects.longest_gap_s, 3),
-            clipped=defects.clipped,
-            restarts=defects.restarts,
-            reconnects=self._reconnects[segment],
+            sensors=[self._intake.report(defects, until_s) for defects in result.defects],
+            flags=sorted(self._flags | self._intake.flags),
         )
 
     async def _commit(self) -> FinishedSession:

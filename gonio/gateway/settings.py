@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gonio.errors import UsageError
+from gonio.gateway.links.choice import SLOTS
 from gonio.gateway.uplink import MqttVersion
 from gonio.identity.broker import BrokerAddress
 from gonio.messages import reason_of
@@ -42,6 +43,7 @@ class KitSettings(BaseSettings):
     target_height_deg: float | None = Field(default=None, gt=0, le=120, description="the leg to be raised by at least")
     target_hold_s: float | None = Field(default=None, gt=0, le=120, description="each to be held at least, s")
     keep_calibration: bool = Field(default=True, description="begin with what the last session found, where it fits")
+    adapter_slots: int = Field(default=SLOTS, ge=1, le=16, description="sensors that one Bluetooth adapter may carry")
     scan_s: float = Field(default=10.0, gt=0, le=300, description="how long to look for sensors, s")
 
     @classmethod

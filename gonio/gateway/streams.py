@@ -43,6 +43,11 @@ class StreamCounters(Protocol):
         """Packets that could not be decoded."""
         ...
 
+    @property
+    def repeated(self) -> int:
+        """Packets that were delivered again and left out."""
+        ...
+
 
 class SensorStream(Protocol):
     """A connected sensor."""

@@ -5,6 +5,7 @@ Schema versions of kind ``session``
     2: how each repetition was done, sets, goal, steps and walking, likeness, tilt, clipped samples, and whether a
     kept calibration was used. Every field that is new in it has a default that says "not told", so that a record of
     version 1 reads as the same value with less in it.
+    3: for how long each sensor was away.
 """
 
 import uuid
@@ -34,6 +35,7 @@ class SensorReport(Wire):
     clipped: int = Field(default=0, ge=0, description="samples at the end of the sensor's range")
     restarts: int = Field(default=0, ge=0)
     reconnects: int = Field(default=0, ge=0)
+    away_s: Seconds = Field(default=0.0, description="without a link, from the first to the session's end")
 
 
 class GoalReport(Wire):
@@ -102,9 +104,9 @@ class AngleCurve(Wire):
 
 
 class SessionSummary(Wire):
-    """One exercise on one side from start to stop. Payload of kind ``session``, schema version 2."""
+    """One exercise on one side from start to stop. Payload of kind ``session``, schema version 3."""
 
-    SCHEMA_VERSION: ClassVar[int] = 2
+    SCHEMA_VERSION: ClassVar[int] = 3
 
     sitting_id: uuid.UUID
     exercise: ExerciseName
@@ -139,7 +141,7 @@ class SessionSummary(Wire):
 
 
 #: The schema versions that this software can read.
-READABLE: Final = frozenset({1, SessionSummary.SCHEMA_VERSION})
+READABLE: Final = frozenset({1, 2, SessionSummary.SCHEMA_VERSION})
 
 
 def read_session(envelope: Envelope) -> SessionSummary:

@@ -30,7 +30,7 @@ def changed(payload: str, **changes: Any) -> str:  # noqa: ANN401 - fields of an
         ({"captured_at": "2026-03-06T18:00:00.001+00:00"}, "in the future"),
         ({"captured_at": "9999-12-31T23:59:59.999-14:00"}, "outside the calendar"),
         ({"captured_at": "0001-01-01T00:00:00.000+00:00", "clock": "unsynchronised"}, "outside what a clock can show"),
-        ({"schema_version": 3}, "schema version 3 of session is not known"),
+        ({"schema_version": 4}, "schema version 4 of session is not known"),
         ({"kind": "check-in", "schema_version": 2, "payload": "{}"}, "schema version 2 of check-in is not known"),
         ({"payload": "{"}, "JSON"),
         ({"payload": "{}"}, "Field required"),

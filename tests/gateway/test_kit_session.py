@@ -62,6 +62,7 @@ class Info:
 @dataclass
 class Counters:
     malformed: int = 2
+    repeated: int = 0
 
 
 class Pace:
@@ -231,6 +232,7 @@ async def test_a_sensor_that_comes_back_lets_the_session_go_on(store: KitStore, 
     assert "sensor-reconnected" in summary.flags
     assert "sensor-lost" not in summary.flags
     assert [sensor.reconnects for sensor in summary.sensors] == [0, 1]
+    assert [sensor.away_s > 0 for sensor in summary.sensors] == [False, True]
     assert summary.sensors[1].malformed == 4
     assert [type(e) for e in events if isinstance(e, SensorLost | SensorBack)] == [SensorLost, SensorBack]
     assert len(summary.reps) >= 3
@@ -263,6 +265,10 @@ async def test_a_sensor_lost_for_good_ends_the_session_with_what_was_done(
     summary = (await asyncio.wait_for(runner.run(), 25)).summary
     assert "sensor-lost" in summary.flags
     assert len(summary.reps) >= 2
+    thigh, shank = summary.sensors
+    assert shank.away_s == 0
+    assert (thigh.gaps, thigh.away_s) == (1, thigh.longest_gap_s)
+    assert thigh.away_s > 0
     assert store.counts().pending == 1
     assert store.open_session_ids() == []
 

@@ -291,7 +291,7 @@ def test_an_empty_or_overfull_publish_is_not_written() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"schema_version": 3}, "not known"),
+        ({"schema_version": 4}, "not known"),
         ({"kind": Kind.CHECK_IN}, "no session"),
         ({"payload": "[]"}, "object"),
         ({"payload": '{"exercise": "heel-slide"}'}, "missing|required"),
