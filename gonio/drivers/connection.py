@@ -109,6 +109,8 @@ class SensorConnection:
                 try:
                     async with asyncio.timeout(self._patience.connect_s):
                         await client.connect()
+                    if not client.is_connected:
+                        raise BleakError("it was lost as soon as it was connected")  # noqa: TRY301 - as bleak's own
                 except BleakBluetoothNotAvailableError as error:
                     self._client = None
                     raise BluetoothUnavailableError(f"Bluetooth cannot be used now: {error}") from error
@@ -121,9 +123,6 @@ class SensorConnection:
                     raise
                 else:
                     self._up = True
-                    if not client.is_connected:
-                        await self.disconnect()
-                        raise self.lose("was lost as soon as it was connected")
                     return
         raise SensorUnreachableError(
             f"no connection to {self.label} in {self._patience.attempts} attempts "
