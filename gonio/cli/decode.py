@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -34,8 +35,11 @@ def decode(
     family: Annotated[str, typer.Argument(help="Sensor family, as `gonio devices` lists them.")],
     characteristic: Annotated[
         str, typer.Argument(help="UUID of the characteristic, or its beginning: 15172004, ffe4.")
-    ],
-    packets: Annotated[list[str], typer.Argument(metavar="HEX...", help="Packets in hexadecimal.")],
+    ] = "",
+    packets: Annotated[list[str] | None, typer.Argument(metavar="HEX...", help="Packets in hexadecimal.")] = None,
+    capture: Annotated[
+        Path | None, typer.Option("--capture", help="A capture of `gonio gateway record --raw`, in place of packets.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="What a packet does not carry, such as payload_mode=20."),
@@ -46,15 +50,47 @@ def decode(
     from gonio.firmware_profiles import get_profile
 
     profile = get_profile(family)
-    profile.role_of(characteristic)  # an unknown one is told before any packet
     chosen = _settings(profile, settings or [])
-    decoded = _decoded(profile, characteristic, [_bytes(text) for text in packets], chosen)
+    if capture is not None:
+        if packets:
+            raise UsageError("give either packets or a capture")
+        decoded = _decode_capture(profile, capture, characteristic, chosen)
+        shown = [str(one.get("characteristic", "")) for one in decoded]
+    else:
+        if not characteristic or not packets:
+            raise UsageError("give a characteristic and packets in hexadecimal, or --capture FILE")
+        profile.role_of(characteristic)  # an unknown one is told before any packet
+        decoded = _decoded(profile, characteristic, [_bytes(text) for text in packets], chosen)
+        shown = packets
     if as_json:
         sys.stdout.write(json.dumps(decoded) + "\n")
     else:
-        _show(profile, packets, decoded)
+        _show(profile, shown, decoded)
     if any(_incomplete(one) for one in decoded):
         raise typer.Exit(1)
+
+
+def _decode_capture(profile: Profile, path: Path, only: str, settings: dict[str, object]) -> list[dict[str, object]]:
+    """Decode what a capture holds, in order, each packet with its characteristic and arrival.
+
+    Characteristics that the profile does not know are an error of each packet of theirs.
+    """
+    from gonio.drivers.capture import read_capture
+
+    wanted = profile.characteristic(profile.role_of(only)).uuid if only else None
+    _, values = read_capture(path)
+    values = [value for value in values if wanted in (None, value.characteristic)]
+    known = {characteristic.uuid for characteristic in profile.characteristics.values()}
+    decoded: dict[int, dict[str, object]] = {}
+    for uuid in dict.fromkeys(value.characteristic for value in values):
+        numbers = [number for number, value in enumerate(values) if value.characteristic == uuid]
+        if uuid in known:
+            found = _decoded(profile, uuid, [values[number].data for number in numbers], settings)
+        else:
+            found = [{"error": f"{profile.family} has no characteristic {uuid}"}] * len(numbers)
+        for number, one in zip(numbers, found, strict=True):
+            decoded[number] = {"characteristic": uuid, "arrival_s": values[number].arrival_s, **one}
+    return [decoded[number] for number in range(len(values))]
 
 
 def _bytes(text: str) -> bytes:
@@ -115,8 +151,22 @@ def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]
         for name, value in _rows(one):
             table.add_row(name, value)
         console.print(table)
-        if "candidates" in one:
-            console.print("Several layouts fit: say which with --set payload_mode=NUMBER.", highlight=False)
+        for hint in _hints(one):
+            console.print(hint, highlight=False)
+
+
+def _hints(decoded: dict[str, object]) -> list[str]:
+    """Say what would tell more about a packet."""
+    hints = []
+    candidates = decoded.get("candidates")
+    if isinstance(candidates, list) and candidates:
+        named = [name for name in SETTABLE if all(name in one for one in candidates)]
+        settings = " ".join(f"--set {name}=..." for name in named) or "--set NAME=VALUE"
+        hints.append(f"Several layouts fit: say which with {settings}.")
+    missing = decoded.get("missing")
+    if isinstance(missing, list):
+        hints.append(f"Not known by itself: say it with {' '.join(f'--set {name}=...' for name in missing)}.")
+    return hints
 
 
 def _rows(decoded: dict[str, object], before: str = "") -> list[tuple[str, str]]:

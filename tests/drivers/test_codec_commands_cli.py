@@ -1,6 +1,7 @@
 """``gonio decode`` and ``gonio devices``."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 from gonio.cli.decode import decode
 from gonio.cli.devices import devices
 from gonio.errors import UsageError
+from gonio.firmware_profiles import get_profile
 
 app = typer.Typer()
 app.command()(decode)
@@ -103,3 +105,63 @@ def test_devices_fits_a_narrow_terminal() -> None:
     assert "movella_dot" in result.stdout
     assert "witmotion_wtvb01_bt50" in result.stdout
     assert "no motion" in result.stdout
+
+
+def test_a_sensor_without_a_gyroscope_is_listed_as_such() -> None:
+    listed = {one["family"]: one for one in json.loads(_run("devices", "--json").output)}
+    assert (listed["polar_h10"]["gyro"], listed["movella_dot"]["gyro"]) == (False, True)
+
+
+def test_examples_of_a_profile_count_as_evidence() -> None:
+    listed = {one["family"]: one for one in json.loads(_run("devices", "--json").output)}
+    profile = get_profile("movella_dot")
+    examples = sum(len(packet.examples) for packet in profile.packets.values())
+    assert listed["movella_dot"]["packets"]["constructed"] == len(profile.vectors.constructed) + examples
+
+
+def test_the_table_of_the_docs_is_what_the_profiles_say() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "sensors-table.md"
+    assert docs.read_text(encoding="utf-8") == _run("devices", "--markdown").output, (
+        "write it anew: gonio devices --markdown > docs/sensors-table.md"
+    )
+
+
+PAYLOAD = "d8052244af9640406b2aa7405add14c000000000"
+
+
+def _capture(folder: Path, *rows: tuple[str, str]) -> str:
+    path = folder / "capture.jsonl"
+    lines = [{"format": "gonio-capture", "version": 1}]
+    lines += [{"characteristic": uuid, "arrival_s": at, "hex": data} for at, (uuid, data) in enumerate(rows)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+def test_a_capture_is_decoded_in_its_order(tmp_path: Path) -> None:
+    dot = get_profile("movella_dot")
+    short, battery = dot.characteristic("short_payload").uuid, dot.characteristic("battery").uuid
+    path = _capture(tmp_path, (short, PAYLOAD), (battery, "5700"), (short, PAYLOAD))
+    result = _run("decode", "movella_dot", "--capture", path, "--set", "payload_mode=6", "--json")
+    assert result.exit_code == 0
+    first, second, third = json.loads(result.output)
+    assert second == {"characteristic": battery, "arrival_s": 1.0, "battery_percent": 87, "charging": False}
+    assert first["timestamp_us"] == third["timestamp_us"] == 1143080408
+    only = json.loads(_run("decode", "movella_dot", "15173001", "--capture", path, "--json").output)
+    assert only == [second]
+
+
+def test_what_a_capture_holds_of_another_product_is_an_error_of_its_packet(tmp_path: Path) -> None:
+    foreign = "0000ffe4-0000-1000-8000-00805f9a34fb"
+    result = _run("decode", "movella_dot", "--capture", _capture(tmp_path, (foreign, "00")), "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.output)[0]["error"] == f"movella_dot has no characteristic {foreign}"
+
+
+@pytest.mark.parametrize("arguments", [[], ["15172004"]])
+def test_decode_wants_packets_or_a_capture(arguments: list[str]) -> None:
+    result = _run("decode", "movella_dot", *arguments)
+    assert "give a characteristic and packets" in str(result.exception)
+
+
+def test_where_several_layouts_fit_it_says_how_to_tell_which() -> None:
+    assert "say which with --set payload_mode=..." in _run("decode", "movella_dot", "15172004", PAYLOAD).output
