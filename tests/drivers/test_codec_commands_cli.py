@@ -95,7 +95,7 @@ def test_devices_lists_each_family_with_its_evidence() -> None:
         "captured": 8,
         "vendor_test": 0,
         "vendor_doc": 5,
-        "constructed": 3,
+        "constructed": 11,
     }
     assert listed["witmotion_wtvb01_bt50"]["motion_stream"] is False
 
