@@ -61,7 +61,14 @@ class Alone:
         return self._good_until["shank" if segment == "thigh" else "thigh"]
 
     def count(
-        self, segment: Segment, rate_hz: float, *, exercise: str, side: Side | None, goal: Goal | None
+        self,
+        segment: Segment,
+        rate_hz: float,
+        *,
+        exercise: str,
+        side: Side | None,
+        goal: Goal | None,
+        gyroscope: bool = True,
     ) -> SessionResult:
         """Count the repetitions of an exercise by the tilt of the segment that was left.
 
@@ -71,11 +78,12 @@ class Alone:
             exercise: its name.
             side: the leg.
             goal: what every repetition is to reach.
+            gyroscope: whether its sensor has one.
 
         Returns:
             A result whose repetitions are all of the tilt and know no flexion.
         """
-        chain = KneeChain(rate_hz, exercise=exercise, side=side, goal=goal, joint=False)
+        chain = KneeChain(rate_hz, exercise=exercise, side=side, goal=goal, joint=False, gyroscopes=gyroscope)
         aligner = Aligner(rate_hz)
         since = self.since(segment)
         for chunk, spoilt in self._kept[segment]:

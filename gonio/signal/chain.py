@@ -17,10 +17,11 @@ import numpy as np
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult, StreamDefects, trusted
 from gonio.signal.consts import FloatArray, Side
 from gonio.signal.curve import Curve
+from gonio.signal.inclination import InclinationFilter
 from gonio.signal.knee.calibration import Block, Calibration
 from gonio.signal.knee.stored import StoredCalibration
 from gonio.signal.knee.tracker import KneeFrame, KneeTracker
-from gonio.signal.orient import AttitudeFilter, attitudes
+from gonio.signal.orient import Attitude, AttitudeFilter, attitudes
 from gonio.signal.reps.counting import Counting
 from gonio.signal.reps.exercises import RULES
 from gonio.signal.reps.goal import Goal
@@ -118,6 +119,7 @@ class KneeChain:
         program: tuple[str, ...] = (),
         stored: StoredCalibration | None = None,
         joint: bool = True,
+        gyroscopes: bool = True,
     ) -> None:
         """Begin a session.
 
@@ -129,14 +131,16 @@ class KneeChain:
             program: the exercises among which one is recognised; all when empty.
             stored: the calibration of an earlier session with the same sensors, to be taken up if the motion agrees.
             joint: False when both places hold the one sensor that is left: no angle is looked for.
+            gyroscopes: False when one of the sensors has none: both are then judged by gravity, no angle is looked for.
 
         Raises:
             ValueError: rate_hz is not above 0, or an exercise is not known.
         """
         self.side = side
-        self._joint = joint
+        self._joint = joint and gyroscopes
         self._rate = rate_hz
         self._filters = (AttitudeFilter(rate_hz), AttitudeFilter(rate_hz))
+        self._inclinations = None if gyroscopes else (InclinationFilter(rate_hz), InclinationFilter(rate_hz))
         self._block_samples = round(_BLOCK_S * rate_hz)
         self._count_samples = max(1, round(_COUNT_S * rate_hz))
         self._block = _Filling()
@@ -146,7 +150,9 @@ class KneeChain:
         self._tracker: KneeTracker | None = None
         self._shake = _Shake(rate_hz)
         self._declared = exercise
-        self._counting = Counting(exercise, rate_hz, goal=goal, program=program)
+        self._counting = Counting(
+            exercise, rate_hz, goal=goal, program=program, joint=self._joint, blurred=not gyroscopes
+        )
         self._goal = goal
         self._curve = Curve()
         self._tilts = Curve()
@@ -200,7 +206,7 @@ class KneeChain:
     def _feed_part(self, chunk: AlignedChunk) -> list[Output]:
         """Take samples that end no later than the block does."""
         t, acc = chunk.t_s, (chunk.thigh_acc, chunk.shank_acc)
-        one, two = attitudes(self._filters, acc, (chunk.thigh_gyr, chunk.shank_gyr))
+        one, two = self._attitudes(acc, (chunk.thigh_gyr, chunk.shank_gyr))
         up1, up2, gyr1, gyr2 = one.up.tolist(), two.up.tolist(), one.gyr.tolist(), two.gyr.tolist()
         speed = [
             math.sqrt(max(x * x + y * y + z * z, u * u + v * v + w * w))
@@ -237,6 +243,15 @@ class KneeChain:
         if self._filled == self._block_samples:
             out += self._close_block()
         return out
+
+    def _attitudes(
+        self, acc: tuple[FloatArray, FloatArray], gyr: tuple[FloatArray, FloatArray]
+    ) -> tuple[Attitude, Attitude]:
+        """Give the attitudes of thigh and shank for their specific forces and angular velocities, (n, 3) each."""
+        if self._inclinations is None:
+            return attitudes(self._filters, acc, gyr)
+        thigh, shank = self._inclinations
+        return thigh.feed(acc[0]), shank.feed(acc[1])
 
     def _follow(
         self, up1: list[Vector], up2: list[Vector], gyr1: list[Vector], gyr2: list[Vector], speed: list[float]

@@ -31,6 +31,9 @@ Out: TypeAlias = KneeAngleChunk | RepEvent
 _FAST_HZ, GRID_HZ = 120.0, 100.0
 #: What is said of two sensors, and means nothing where one was of no use.
 _OF_TWO: Final = frozenset({"sign-uncertain", "other-exercise", "sensors-exchanged", "same-segment"})
+#: Without a gyroscope there is no angle of the knee; this says so, and what is said of an angle means nothing.
+INCLINATION_ONLY: Final = "inclination-only"
+_OF_ANGLE: Final = frozenset({"not-calibrated", "sign-uncertain", "no-standing", "zero-assumed"})
 #: A sensor that ends this much before the other was silent while the leg may have moved, s.
 _EARLY_END_S: Final = 2.0
 
@@ -72,12 +75,26 @@ class Session:
         self._watches = {segment: SensorWatch(rate) for segment, rate in self._nominal_hz.items()}
         self._alone = Alone()
         self._aligner = Aligner(self._grid_hz)
-        self._chain = KneeChain(self._grid_hz, exercise=exercise, side=side, goal=goal, program=program, stored=stored)
+        self._program, self._stored = program, stored
+        self._without_gyro: frozenset[Segment] = frozenset()
+        self._chain = self._begin_chain()
+        self._heard: set[Segment] = set()
         self._last_s: dict[Segment, float] = {}
         self._only: Segment | None = None
         self._told_alone: SessionResult | None = None
         self._reps: tuple[RepEvent, ...] = ()  # all, once some are told by one sensor
         self._finished = False
+
+    def _begin_chain(self) -> KneeChain:
+        return KneeChain(
+            self._grid_hz,
+            exercise=self._exercise,
+            side=self._side,
+            goal=self._goal,
+            program=self._program,
+            stored=self._stored,
+            gyroscopes=not self._without_gyro,
+        )
 
     def pose(self, start_s: float, end_s: float, flexion: float = 0.0) -> None:
         """Take note of a guided pose: from one moment to another (kit's clock, s) the knee is held at a flexion, rad.
@@ -89,14 +106,27 @@ class Session:
     def feed(self, segment: Segment, chunk: SampleChunk) -> list[Out]:
         """Take samples of one sensor in; give the angles and repetitions that they complete.
 
-        A sensor without a gyroscope counts as one whose gyroscope reads nothing.
+        A sensor whose first samples have no angular velocity is one without a gyroscope: both sensors are then judged
+        by gravity alone, and no angle of the knee is told. One that ceases to have any is one whose gyroscope reads
+        nothing.
 
         Raises:
             ValueError: the sensor gave other times (its own, arrivals) before.
         """
-        if len(chunk) and math.isnan(chunk.gyr.item(0)):
-            chunk = replace(chunk, gyr=np.zeros_like(chunk.gyr))
+        if len(chunk):
+            silent = math.isnan(chunk.gyr.item(0))
+            if silent and segment not in self._heard:
+                self._go_without_gyro(segment)
+            self._heard.add(segment)
+            if silent or segment in self._without_gyro:
+                chunk = replace(chunk, gyr=np.zeros_like(chunk.gyr))
         return self._pass_on(segment, self._clocks[segment].feed(chunk))
+
+    def _go_without_gyro(self, segment: Segment) -> None:
+        """Take note, before a sensor's first samples (so that the chain had none yet), that it has no gyroscope."""
+        self._without_gyro |= {segment}
+        self._watches[segment].gyroscope = False
+        self._chain = self._begin_chain()
 
     def finish(self) -> list[Out]:
         """End the session; give the angles and repetitions that were still waiting."""
@@ -120,6 +150,10 @@ class Session:
             flags.add("gap")
         if self._only is not None:
             flags = flags - _OF_TWO | {f"only-{self._only}"}
+        if self._without_gyro:
+            flags = flags - _OF_ANGLE | {INCLINATION_ONLY}
+            if "exercise-uncertain" in flags:  # two turns without a direction fit several names
+                result = replace(result, exercise=NO_EXERCISE, likeness=math.nan)
         told = self._told_alone
         if told is None:
             return replace(result, flags=tuple(sorted(flags)))
@@ -161,7 +195,14 @@ class Session:
         if exercise == NO_EXERCISE:
             return late
         since = self._alone.since(segment)
-        alone = self._alone.count(segment, self._grid_hz, exercise=exercise, side=self._side, goal=self._goal)
+        alone = self._alone.count(
+            segment,
+            self._grid_hz,
+            exercise=exercise,
+            side=self._side,
+            goal=self._goal,
+            gyroscope=segment not in self._without_gyro,
+        )
         out = [one for one in late if not (isinstance(one, RepEvent) and one.end_s > since)]
         both = [*told, *(one for one in out if isinstance(one, RepEvent))]
         self._reps = (*(rep for rep in both if rep.end_s <= since), *alone.reps)

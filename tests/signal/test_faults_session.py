@@ -102,7 +102,23 @@ def test_a_fault_from_the_beginning_leaves_no_angle_and_a_flag(squats: LegMotion
 def test_a_sensor_without_a_gyroscope_leaves_no_angle(squats: LegMotion) -> None:
     told = _told(squats, {"thigh": _no_gyroscope})
     assert not told.ok.any()
-    assert "thigh-gyroscope-dead" in told.result.flags
+    assert "inclination-only" in told.result.flags
+    assert "thigh-gyroscope-dead" not in told.result.flags
+
+
+def test_a_gyroscope_that_ceases_to_tell_anything_is_dead(squats: LegMotion) -> None:
+    t = np.asarray(np.arange(int(squats.duration_s * RATE)) / RATE, dtype=np.float64)
+    session = Session(exercise="mini-squat", side="right", rate_hz=RATE)
+    half = len(t) // 2
+    for part in (slice(0, half), slice(half, None)):
+        for segment in SEGMENTS:
+            acc, gyr = squats.imu(segment, t)
+            if part.start and segment == "thigh":
+                gyr = np.full_like(gyr, np.nan)
+            session.feed(segment, SampleChunk(acc[part], gyr[part], t[part]))
+    session.finish()
+    assert "thigh-gyroscope-dead" in session.result().flags
+    assert "inclination-only" not in session.result().flags
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -19,6 +19,8 @@ _TURNED, _LYING_LONG = math.radians(30.0), 40
 _WORN: Final = 8
 #: Whoever lies awake stirs; without any motion for this long, s, no leg is in the strap.
 NO_MOTION_S: Final = 600.0
+#: What lies still goes on pointing the same way, rad: a segment that turns slowly is not still.
+_CREEP: Final = math.radians(3.0)
 #: Stillness of one sensor that is compared with the other's motion, s, and the motion that is much, s.
 _LONG_STILL_S, _MUCH_S = 60.0, 15.0
 #: Moving looks remembered: an hour and a half of motion.
@@ -36,6 +38,7 @@ class RestWatch:
         self._lying = 0
         self._dropped = False
         self._still_from: float | None = None
+        self._still_at: list[float] = []  # mean force then
         self._now = 0.0
         self._stretches: list[tuple[float, float]] = []
         self._moving: deque[float] = deque(maxlen=_REMEMBERED)
@@ -62,8 +65,9 @@ class RestWatch:
         return names
 
     def _follow(self, look: Look) -> None:
-        if look.still:
-            self._still_from = look.begin_s if self._still_from is None else self._still_from
+        if look.still and self._still_from is None:
+            self._still_from, self._still_at = look.begin_s, look.mean
+        if look.still and angle(self._still_at, look.mean) < _CREEP:
             return
         self._moving.append(look.end_s)
         if self._still_from is not None and look.begin_s - self._still_from > _LONG_STILL_S:

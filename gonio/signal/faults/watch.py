@@ -81,6 +81,7 @@ class SensorWatch:
     """Watches one sensor.
 
     Attributes:
+        gyroscope: False for a sensor that has none: that it shows no turning is no fault then.
         clipped: samples found to be at the end of the range.
         rest: when the sensor lay still and when it moved.
     """
@@ -97,6 +98,7 @@ class SensorWatch:
         self._named: set[str] = set()
         self._nominal_slow = rate_hz < SLOWEST_HZ
         self._slow = 0
+        self.gyroscope = True
         self.clipped = 0
 
     def feed(self, chunk: TimedChunk) -> BoolArray | None:
@@ -151,6 +153,8 @@ class SensorWatch:
         now = self._units.look(look)
         now |= self._held.look(look, self._range.reaches)
         now |= self.rest.look(look)
+        if not self.gyroscope:
+            now.discard("gyroscope-dead")
         slow = (look.end_s - look.begin_s) * SLOWEST_HZ > len(look.rows) - 1
         self._slow = self._slow + 1 if slow else 0
         if self._nominal_slow or self._slow >= _SLOW_LOOKS:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gonio.signal.chunks import RepEvent
+from gonio.signal.consts import RepSignal
 from gonio.signal.reps.excursion import TWO_STRIDES_S, doubt
 from gonio.signal.reps.exercises import ExerciseRule
 from gonio.signal.reps.gait import SETTLED_S
@@ -92,6 +93,7 @@ class RepCounter:
         rate_hz: float,
         goal: Goal | None = None,
         walking: Callable[[float, float], bool] = lambda _moment_s, _now_s: False,
+        judged_as: RepSignal | None = None,
     ) -> None:
         """Begin at rest, wherever the first sample is.
 
@@ -100,11 +102,14 @@ class RepCounter:
             rate_hz: rate of the samples, Hz.
             goal: what every repetition is to reach.
             walking: tells whether a moment fell into walking by what was known at another, as ``Gait.walking``.
+            judged_as: the signal that the exercise itself has, where another one stands in for it: a repetition on the
+                knee does not go round, whatever it is counted by.
         """
         self.rule = rule
         self._goal = goal or Goal()
         self._walking = walking
         self.signal = rule.signal
+        self._judged_as = judged_as or rule.signal
         self._sign = -1.0 if rule.moves == "extends" else 1.0
         self._least = math.radians(rule.smallest)
         template = self._goal.template
@@ -396,7 +401,7 @@ class RepCounter:
         rom = self._peak - base
         quiet_s, self._quiet = self._quiet * self._dt, 0
         t = past.t[start:end]
-        waits = doubt(past, slice(start, end), rom, self.signal, self._last)
+        waits = doubt(past, slice(start, end), rom, self._judged_as, self._last)
         if waits is None:
             return
         self._last = (t[-1], rom)

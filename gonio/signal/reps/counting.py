@@ -92,7 +92,14 @@ class Counting:
     """
 
     def __init__(
-        self, exercise: str | None, rate_hz: float, *, goal: Goal | None = None, program: tuple[str, ...] = ()
+        self,
+        exercise: str | None,
+        rate_hz: float,
+        *,
+        goal: Goal | None = None,
+        program: tuple[str, ...] = (),
+        joint: bool = True,
+        blurred: bool = False,
     ) -> None:
         """Begin a session.
 
@@ -101,6 +108,8 @@ class Counting:
             rate_hz: rate of the grid, Hz.
             goal: what every repetition is to reach.
             program: the exercises among which one is recognised; all when empty.
+            joint: False when there will be no angle of the knee: a declared exercise is counted by the tilt.
+            blurred: True when the samples are smoothed so much that they do not show how fast and how smoothly.
 
         Raises:
             ValueError: the exercise is not known.
@@ -112,20 +121,25 @@ class Counting:
         self.tilt: list[float] = []
         self.anew: list[Anew] = []
         self._declared = exercise
+        self._blurred = blurred
         self._program = program
         self._elsewhere = 0  # repetitions found while the sensors sat elsewhere
         self._compared = 0  # repetitions asked whether the sensors sat as in those before
         rules: tuple[ExerciseRule, ...] = UNDECLARED
         if exercise is not None:
             rules = () if exercise == NO_EXERCISE else (RULES[exercise],)
-        rivals = [_Rival(RepCounter(rule, rate_hz, goal, self.gait.walking)) for rule in rules]
+        judged_as: RepSignal | None = "knee" if blurred and exercise is None else None
+        rivals = [_Rival(RepCounter(rule, rate_hz, goal, self.gait.walking, judged_as)) for rule in rules]
         self._knee = [one for one in rivals if one.counter.signal == "knee"]
         self._lift = next((one for one in rivals if one.counter.signal == "thigh"), None)
         self._chosen: _Rival | None = rivals[0] if exercise in RULES else None
         if self._lift is None and self._chosen is not None and not self._chosen.counter.rule.faint:
             rule = self._chosen.counter.rule
             tilted = replace(rule, signal="thigh", moves="lifts", smallest=_SPARE_SHARE * rule.smallest)
-            self._lift = _Rival(RepCounter(tilted, rate_hz, None, self.gait.walking))
+            judged_as = "knee" if blurred else None
+            self._lift = _Rival(RepCounter(tilted, rate_hz, None, self.gait.walking, judged_as))
+        if not joint and self._chosen is not None and self._lift is not None:
+            self._chosen, self._knee = self._lift, []
         self._tilt = None if self._lift is None else Tilt(rate_hz)
         self._known_s: float | None = None  # when the knee's angle begins to be known
 
@@ -182,6 +196,9 @@ class Counting:
         return self._known_s is not None
 
     def _give(self, found: list[Found]) -> list[RepEvent]:
+        if self._blurred:
+            nan = math.nan
+            found = [replace(one, rep=replace(one.rep, peak_velocity=nan, smoothness=nan)) for one in found]
         self.found += found
         return [one.rep for one in found]
 
