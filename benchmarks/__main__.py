@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 import angle
 import cost
+import decoding
 import mounts
 import pictures
 import repetitions
@@ -32,7 +33,7 @@ from trials import DATA, Trial, recordings
 _Part: TypeAlias = Callable[[], Section]
 
 _FIGURES = Path(__file__).parents[1] / "docs" / "figures.md"
-_PARTS = ("cost", "angle", "mounts", "streams", "repetitions", "sweep")
+_PARTS = ("cost", "decoding", "angle", "mounts", "streams", "repetitions", "sweep")
 
 
 def main() -> None:
@@ -46,6 +47,8 @@ def main() -> None:
     sections: dict[str, Section] = {}
     if "cost" in options.only:  # alone on the machine, before the others begin
         sections["cost"] = _told("cost", cost.measure(15 if options.full else 7), began)
+    if "decoding" in options.only:
+        sections["decoding"] = _told("decoding", decoding.measure(5), began)
     with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("forkserver")) as pool:
         bench = Bench(pool, options.full, options.mounts or (100 if options.full else 20))
         parts: dict[str, _Part] = {
