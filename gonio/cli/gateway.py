@@ -16,7 +16,7 @@ import typer
 from gonio.cli.names import EXERCISE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from gonio.gateway.events import Listener, SessionEvent
     from gonio.gateway.kit import Kit
@@ -89,11 +89,11 @@ def scan(
 ) -> None:
     """List the motion sensors that are heard."""
     from gonio.drivers.link import scan as listen
-    from gonio.firmware_profiles import builtin_profiles
+    from gonio.firmware_profiles import known_profiles
 
     async def main() -> None:
         logging.getLogger("bleak").setLevel(logging.ERROR)  # the error says it in words
-        found = await listen(builtin_profiles(), timeout_s=seconds)
+        found = await listen(known_profiles(), timeout_s=seconds)
         for one in found:
             _say(f"{one.address}  {one.name}  {one.family}  {one.rssi} dBm")
         if not found:
@@ -176,61 +176,60 @@ def record(
     directory: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     exercise: Exercise = None,
     side: SideOption = None,
+    raw: Annotated[
+        str | None,
+        typer.Option(
+            "--raw",
+            metavar="SENSOR",
+            help="Write the packets themselves, of any one Bluetooth sensor: its address, or how its name begins.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Write the paired sensors' raw samples into a recording; Enter or Ctrl-C ends it."""
+    if raw is not None:
+        from gonio.cli.gateway_raw import record_raw
+
+        return _run(_until_key(lambda stop: record_raw(raw, directory, stop, _say)))
     from gonio.gateway.kit import Kit
 
-    async def main() -> None:
+    async def take(stop: asyncio.Event) -> None:
         logging.getLogger("gonio.gateway.uplink").setLevel(logging.ERROR)  # a broker is not needed for this
         async with Kit(_settings(data_dir=data_dir, exercise=exercise, side=side)) as kit:
-            with _keys() as keys:
-                stop = asyncio.Event()
-                waiting = asyncio.ensure_future(keys.get())
-                waiting.add_done_callback(lambda _: stop.set())
-                _say("Connecting; Enter or Ctrl-C ends the recording.")
-                try:
-                    samples = await kit.record(directory, stop)
-                finally:
-                    waiting.cancel()
-            _say(", ".join(f"{segment}: {count} samples" for segment, count in samples.items()) + f" in {directory}")
+            samples = await kit.record(directory, stop)
+        _say(", ".join(f"{segment}: {count} samples" for segment, count in samples.items()) + f" in {directory}")
 
-    _run(main())
+    return _run(_until_key(take))
+
+
+async def _until_key(work: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Do something until Enter or Ctrl-C asks it to stop."""
+    with _keys() as keys:
+        stop = asyncio.Event()
+        waiting = asyncio.ensure_future(keys.get())
+        waiting.add_done_callback(lambda _: stop.set())
+        _say("Connecting; Enter or Ctrl-C ends the recording.")
+        try:
+            await work(stop)
+        finally:
+            waiting.cancel()
 
 
 @app.command()
-def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show what the kit holds: records by state, pairing, open sessions; also while the kit runs."""
-    from gonio.gateway.store import KitStore
+def status(
+    data_dir: DataDir = None,
+    lines: Annotated[int, typer.Option("--log", min=0, max=5000, metavar="N", help="Show the newest events.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show how the sensors' links stand and what to do, and what the kit holds; also while the kit runs."""
+    from gonio.cli.gateway_status import status_answer, status_lines
 
-    with KitStore.peek(_settings(data_dir=data_dir).data_dir) as store:
-        counts, refused, pairing, unfinished = (
-            store.counts(),
-            store.rejected(),
-            store.pairing(),
-            store.open_session_ids(),
-        )
-        _say(f"kit {store.kit_id}, outbox {store.outbox_id}")
-        _say(f"records: {counts.pending} wait for the clinic, {counts.acknowledged} acknowledged")
-        for one in refused:
-            _say(f"  refused by the clinic: record {one.sequence} ({one.kind}, {one.captured_at}): {one.reason}")
-        for sensor in pairing.values():
-            _say(f"{sensor.segment}: {sensor.name} ({sensor.address}, {sensor.family})")
-        if not pairing:
-            _say("no sensors are paired: gonio gateway pair")
-        if unfinished:
-            _say(f"open sessions: {len(unfinished)} (one that runs now, or one that was cut off)")
-        if as_json:
-            answer = {
-                "kit": store.kit_id,
-                "outbox": str(store.outbox_id),
-                "pending": counts.pending,
-                "acknowledged": counts.acknowledged,
-                "rejected": [{"sequence": one.sequence, "kind": one.kind, "reason": one.reason} for one in refused],
-                "pairing": {s.segment: {"address": s.address, "family": s.family} for s in pairing.values()},
-                "open_sessions": len(unfinished),
-            }
-            _say(json.dumps(answer))
+    directory = _settings(data_dir=data_dir).data_dir
+    for line in status_lines(directory, lines):
+        _say(line)
+    if as_json:
+        _say(json.dumps(status_answer(directory, lines)))
 
 
 # --- terminal --------------------------------------------------------------------------------------------------------

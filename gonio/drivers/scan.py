@@ -27,7 +27,7 @@ class FoundSensor:
     Attributes:
         address: its Bluetooth address.
         name: as advertised.
-        family: the profile that fits it.
+        family: the profile that fits it; "" where none does.
         rssi: strength of its signal, dBm.
         device: bleak's handle, with which it is connected.
     """
@@ -46,6 +46,7 @@ async def listening(
     *,
     scanner_backend: type[BaseBleakScanner] | None = None,
     adapter: str | None = None,
+    others: bool = False,
 ) -> AsyncIterator[None]:
     """Tell of every advertisement of some families, for as long as the context is open.
 
@@ -54,6 +55,7 @@ async def listening(
         on_found: told of each sensor whenever it is heard; must return at once and not raise.
         scanner_backend: bleak's backend; by default the platform's.
         adapter: which of several adapters listens, as BlueZ names them (``hci1``); by default the first.
+        others: tell of devices of no family, too.
 
     Raises:
         BluetoothUnavailableError: scanning is not possible.
@@ -62,8 +64,9 @@ async def listening(
     def on_advertisement(device: BLEDevice, advertisement: AdvertisementData) -> None:
         name = advertisement.local_name or device.name
         profile = match_advertisement(profiles, name, advertisement.service_uuids, advertisement.manufacturer_data)
-        if profile is not None and profile.sequences is not None:
-            on_found(FoundSensor(device.address, name or device.address, profile.family, advertisement.rssi, device))
+        family = "" if profile is None or profile.sequences is None else profile.family
+        if family or others:
+            on_found(FoundSensor(device.address, name or device.address, family, advertisement.rssi, device))
 
     which: BlueZScannerArgs = {} if adapter is None else {"adapter": adapter}
     try:

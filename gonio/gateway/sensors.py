@@ -8,7 +8,7 @@ from typing import Final
 from gonio.drivers.link import FoundSensor, scan
 from gonio.drivers.link_errors import BluetoothUnavailableError, SensorNotFoundError
 from gonio.errors import GonioError
-from gonio.firmware_profiles import builtin_profiles, get_profile
+from gonio.firmware_profiles import get_profile, known_profiles
 from gonio.gateway.groups import first_error
 from gonio.gateway.links.hub import LinkHub, LinkOptions
 from gonio.gateway.links.keeper import SensorKeeper
@@ -69,7 +69,7 @@ class Sensors:
     async def _listen(self, timeout_s: float, want: int | None = None) -> list[FoundSensor]:
         ports = self._bluetooth.adapters()
         backend = ports[0].scanner_backend if ports else None
-        return await scan(builtin_profiles(), timeout_s=timeout_s, scanner_backend=backend, want=want)
+        return await scan(known_profiles(), timeout_s=timeout_s, scanner_backend=backend, want=want)
 
     async def choose(self, wanted: Mapping[Segment, str], timeout_s: float | None) -> dict[Segment, FoundSensor]:
         """Find the sensor of each segment, given the address (in capitals) of one or both.
@@ -117,7 +117,7 @@ class Sensors:
         """
         hub = LinkHub(
             self._bluetooth,
-            builtin_profiles(),
+            known_profiles(),
             monotonic_ns=self._monotonic_ns,
             options=self._options,
             tell=self._tell,

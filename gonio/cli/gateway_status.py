@@ -1,0 +1,93 @@
+"""What ``gonio gateway status`` says: the links as the kit last wrote them, its records, and what to do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gonio.gateway.database import kit_runs
+from gonio.gateway.links.board import LinkStatus, SensorStatus, read_status
+from gonio.gateway.links.diary import last_sentences
+from gonio.gateway.links.words import battery_words
+from gonio.gateway.store import KitStore
+
+
+def status_lines(directory: Path, log_lines: int) -> Iterator[str]:
+    """Give the lines for a person.
+
+    Args:
+        directory: the kit's data directory.
+        log_lines: how many of the newest events to show.
+
+    Raises:
+        UsageError: there is no kit, or its database is damaged or of another version.
+    """
+    with KitStore.peek(directory) as store:
+        yield f"kit {store.kit_id}, outbox {store.outbox_id}; {'it runs' if kit_runs(directory) else 'it does not run'}"
+        counts = store.counts()
+        yield f"records: {counts.pending} wait for the clinic, {counts.acknowledged} acknowledged"
+        for one in store.rejected():
+            yield f"  refused by the clinic: record {one.sequence} ({one.kind}, {one.captured_at}): {one.reason}"
+        pairing = store.pairing()
+        for sensor in pairing.values():
+            yield f"{sensor.segment}: {sensor.name} ({sensor.address}, {sensor.family})"
+        if not pairing:
+            yield "no sensors are paired: gonio gateway pair"
+        if unfinished := store.open_session_ids():
+            yield f"open sessions: {len(unfinished)} (one that runs now, or one that was cut off)"
+    links = read_status(directory)
+    if links is not None:
+        yield from _links(links, in_use=links.in_use and kit_runs(directory))
+    sentences = last_sentences(directory, log_lines)
+    if sentences:
+        yield "the newest events:"
+        yield from (f"  {sentence}" for sentence in sentences)
+
+
+def _links(links: LinkStatus, *, in_use: bool) -> Iterator[str]:
+    when = links.written_at.isoformat(sep=" ", timespec="seconds")
+    yield f"links at {when}:" if in_use else f"links of the last session, which was over or cut off at {when}:"
+    if in_use and links.trouble:
+        yield f"  Bluetooth: {links.trouble}"
+    for one in links.sensors:
+        yield f"  the {one.segment} sensor {one.says if in_use else 'is not in use'}{_details(one)}"
+        lost = "lost samples cannot be told, it has no clock" if one.lost is None else f"{one.lost} lost"
+        yield (
+            f"    {one.received} samples, {lost}; {one.gaps} gaps, the longest silence {one.longest_silence_s:.1f} s; "
+            f"{one.reconnects} reconnects, away for {one.away_s:.1f} s"
+        )
+        if in_use and one.to_do:
+            yield f"    what to do: {one.to_do}"
+        if one.battery_percent is not None and (low := battery_words(one.battery_percent)) is not None:
+            yield f"    it {low}"
+
+
+def _details(one: SensorStatus) -> str:
+    known = (
+        one.adapter,
+        None if one.rssi_dbm is None else f"heard at {one.rssi_dbm} dBm",
+        None if one.battery_percent is None else f"battery {one.battery_percent} %",
+    )
+    told = ", ".join(text for text in known if text)
+    return f" ({told})" if told else ""
+
+
+def status_answer(directory: Path, log_lines: int) -> dict[str, Any]:
+    """Give the same for a program; arguments and errors as ``status_lines``."""
+    links = read_status(directory)
+    runs = kit_runs(directory)
+    with KitStore.peek(directory) as store:
+        counts = store.counts()
+        return {
+            "kit": store.kit_id,
+            "outbox": str(store.outbox_id),
+            "runs": runs,
+            "pending": counts.pending,
+            "acknowledged": counts.acknowledged,
+            "rejected": [
+                {"sequence": one.sequence, "kind": one.kind, "reason": one.reason} for one in store.rejected()
+            ],
+            "pairing": {s.segment: {"address": s.address, "family": s.family} for s in store.pairing().values()},
+            "open_sessions": len(store.open_session_ids()),
+            "links": None if links is None else links.model_dump(mode="json") | {"in_use": links.in_use and runs},
+            "log": list(last_sentences(directory, log_lines)),
+        }
