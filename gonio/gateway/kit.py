@@ -19,7 +19,7 @@ from gonio.gateway.brief import absences
 from gonio.gateway.calibrations import Mounting, after_session, fresh_enough
 from gonio.gateway.clock import KitClock
 from gonio.gateway.database import StoreWriteError
-from gonio.gateway.events import Listener
+from gonio.gateway.events import Listener, Trouble
 from gonio.gateway.groups import first_error
 from gonio.gateway.health import health_envelope
 from gonio.gateway.keeper import RecordKeeper
@@ -264,6 +264,9 @@ class Kit:
             if self._stop_wanted:
                 self._runner.stop()
             self._diary.write("a session begins")
+            if listener is not None:
+                for warning in self._sensors.warnings():
+                    listener(Trouble(warning))
             try:
                 finished = await self._runner.run()
             finally:

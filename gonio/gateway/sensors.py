@@ -15,6 +15,7 @@ from gonio.gateway.links.keeper import SensorKeeper
 from gonio.gateway.links.service import BluetoothService
 from gonio.gateway.links.stream import KeptStream
 from gonio.gateway.links.table import State
+from gonio.gateway.links.words import battery_words
 from gonio.gateway.records import PairedSensor
 from gonio.signal.consts import SEGMENTS, Segment
 
@@ -70,6 +71,11 @@ class Sensors:
         ports = self._bluetooth.adapters()
         backend = ports[0].scanner_backend if ports else None
         return await scan(known_profiles(), timeout_s=timeout_s, scanner_backend=backend, want=want)
+
+    def warnings(self) -> list[str]:
+        """Say which sensor's charge is low."""
+        told = {segment: battery_words(charge) for segment, charge in self.batteries.items()}
+        return [f"the {segment} sensor {words}" for segment, words in told.items() if words is not None]
 
     async def choose(self, wanted: Mapping[Segment, str], timeout_s: float | None) -> dict[Segment, FoundSensor]:
         """Find the sensor of each segment, given the address (in capitals) of one or both.

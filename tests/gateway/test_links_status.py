@@ -12,7 +12,7 @@ from gonio.cli.gateway_raw import record_raw
 from gonio.cli.gateway_status import status_answer, status_lines
 from gonio.drivers.capture import read_capture
 from gonio.drivers.link_errors import SensorNotFoundError
-from gonio.gateway.events import SensorBack, SensorLost, SessionEvent, SessionStarted
+from gonio.gateway.events import SensorBack, SensorLost, SessionEvent, SessionStarted, Trouble
 from gonio.gateway.kit import Kit
 from gonio.gateway.links.board import NAME, read_status
 from gonio.gateway.links.table import State
@@ -73,6 +73,26 @@ async def test_a_session_over_a_lost_link_says_so_in_record_log_and_status(tmp_p
     assert "reconnects, away for" in result.stdout
 
 
+async def test_a_battery_that_is_low_is_told_before_the_session(tmp_path: Path) -> None:
+    async with crowd(["gonio_ref", "nordic_thingy52"], duration_s=60.0) as one, kit_on(one, tmp_path) as kit:
+        thigh, shank = one.sensors
+        answers = one.sensors[thigh].firmware.read
+        one.sensors[thigh].firmware.read = lambda role: bytes((9,)) if role == "battery" else answers(role)  # type: ignore[method-assign]
+        await kit.find_and_pair(thigh=thigh, shank=shank)
+        events: list[SessionEvent] = []
+
+        def listen(event: SessionEvent) -> None:
+            events.append(event)
+            if isinstance(event, SessionStarted):
+                one.world.begin_motion()
+                asyncio.get_running_loop().call_later(1.0, kit.stop_session)
+
+        async with asyncio.timeout(60):
+            await kit.run_session("heel-slide", "left", listener=listen)
+        assert Trouble("the thigh sensor has 9 % of its charge left: charge it") in events
+        assert any("9 % of its charge" in line for line in status_answer(tmp_path, 50)["log"])
+
+
 async def test_a_status_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert read_status(tmp_path) is None
     for text in ("", "{}", '{"written_at": "now"}', "\x00"):
@@ -114,5 +134,6 @@ async def test_a_sensor_that_is_not_heard_is_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("gonio.cli.gateway_raw.LISTEN_S", 0.3)
     async with crowd(["nordic_thingy52"], duration_s=1.0) as one:
         scanner, client = backends(one.adapters[0])
+        stop, said = asyncio.Event(), list[str]()
         with pytest.raises(SensorNotFoundError, match="nobody is heard"):
-            await record_raw("nobody", tmp_path, asyncio.Event(), [].append, scanner_backend=scanner, client_backend=client)
+            await record_raw("nobody", tmp_path, stop, said.append, scanner_backend=scanner, client_backend=client)
