@@ -12,8 +12,11 @@ from tables import Table, number
 
 from gonio.drivers.codec import Notification, StreamDecoder, StreamEncoder
 from gonio.firmware_profiles import Profile, builtin_profiles
+from gonio.simulators.imu import ImuErrors
+from gonio.simulators.leg import LegMotion
 
 _SAMPLES = 60_000
+_MOTION_S = 120.0
 _FEW, _MANY = 16, 512  # notifications a call
 _AIM_FLAT, _AIM_COMPRESSED = 1_000_000, 200_000
 
@@ -35,7 +38,8 @@ def measure(repeats: int) -> Section:
         "Decoding, millions of samples a second on one core",
         ("family", "codec", f"{_FEW} notifications a call", f"{_MANY} a call"),
         rows,
-        f"{_SAMPLES} samples of noise in the family's default packets, best of {repeats}, processor time.",
+        f"{_SAMPLES} samples of a simulated leg that slides its heel, in the family's default packets, best of {repeats}, "
+        "processor time.",
     )
     return Section([table], [_aim("flat packets", flat, _AIM_FLAT), _aim("compressed", compressed, _AIM_COMPRESSED)])
 
@@ -53,10 +57,14 @@ def _aim(what: str, rates: dict[str, float], wanted: int) -> Aim:
 
 
 def _notifications(profile: Profile) -> list[Notification]:
-    rng = np.random.default_rng(1)
     encoder = StreamEncoder(profile, {})
     rate_hz = float(profile.resolve()["rate_hz"])
-    acc, gyr = rng.normal(0, 5, (_SAMPLES, 3)), rng.normal(0, 2, (_SAMPLES, 3))
+    moments_s = np.arange(int(_MOTION_S * rate_hz)) / rate_hz
+    motion = LegMotion("heel-slide", duration_s=_MOTION_S, seed=4).imu("shank", moments_s)
+    times = -(-_SAMPLES // len(moments_s))
+    acc, gyr = (
+        np.tile(values, (times, 1))[:_SAMPLES] for values in ImuErrors(1, rate_hz=rate_hz).apply(moments_s, *motion)
+    )
     values = encoder.encode(acc, gyr, np.arange(_SAMPLES) / rate_hz) + encoder.finish()
     period_ns = round(_SAMPLES / rate_hz / len(values) * 1e9)
     return [Notification(encoder.characteristic, value, n * period_ns) for n, value in enumerate(values)]
