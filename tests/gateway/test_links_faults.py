@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from bleak import BleakClient
@@ -13,7 +15,7 @@ from gonio.drivers.link_values import Patience
 from gonio.gateway.links.hub import LinkHub, LinkOptions
 from gonio.gateway.links.keeper import SensorKeeper
 from gonio.gateway.links.pauses import LinkTiming
-from gonio.gateway.links.service import AdapterPort, FixedBluetooth
+from gonio.gateway.links.service import FixedBluetooth
 from gonio.gateway.links.table import State
 from gonio.simulators.bleak_adapter import NO_SERVICES, VirtualAdapter
 from gonio.simulators.bleak_backend import backends
@@ -386,5 +388,9 @@ async def test_a_link_that_is_let_go_while_it_is_made_leaves_nothing_behind() ->
             assert not +one.adapters[0].unclean
 
 
-def test_an_adapter_has_a_name_for_people() -> None:
-    assert FixedBluetooth().adapters() == (AdapterPort("the computer's adapter"),)
+def test_every_test_that_the_table_of_faults_names_is_there() -> None:
+    root = Path(__file__).parents[2]
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", (root / "docs" / "bluetooth.md").read_text()))
+    written = "".join(path.read_text() for path in (root / "tests").rglob("test_*.py"))
+    assert len(named) > 30
+    assert {name for name in named if f"def {name}(" not in written} == set()

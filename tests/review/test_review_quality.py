@@ -5,6 +5,7 @@ import pytest
 from examples.review_sample import make_sensor, make_session
 from gonio.cloud_sink.review.flags import FLAGS, SENSOR_FAULTS, flag_finding
 from gonio.cloud_sink.review.quality import judge, known_share
+from gonio.cloud_sink.review.session_view import _sensor_column
 from gonio.web.words import Level
 
 
@@ -64,6 +65,14 @@ def test_a_low_battery_and_a_long_silence_are_findings() -> None:
     whats = [finding.what for finding in _judge(sensors=(sensor,)).findings]
     assert any("7 %" in what for what in whats)
     assert any("silent 2 times, the longest for 3 s" in what for what in whats)
+
+
+@pytest.mark.parametrize(
+    ("away_s", "words"), [(0.0, "2"), (0.4, "2, away for under 1 s"), (63.2, "2, away for 1 min 3 s")]
+)
+def test_the_page_says_for_how_long_a_sensor_was_away(away_s: float, words: str) -> None:
+    sensor = make_sensor("thigh", 60).model_copy(update={"reconnects": 2, "away_s": away_s})
+    assert _sensor_column(sensor).values[-1] == words
 
 
 def test_what_fields_and_flags_both_say_is_told_once() -> None:

@@ -170,9 +170,14 @@ def _sensor_column(sensor: SensorReport) -> SensorColumn:
             number(sensor.repeated),
             number(sensor.malformed),
             number(sensor.restarts),
-            number(sensor.reconnects),
+            _reconnects(sensor),
         ),
     )
+
+
+def _reconnects(sensor: SensorReport) -> str:
+    away = f"away for {duration(sensor.away_s) if sensor.away_s >= 1 else 'under 1 s'}" if sensor.away_s else ""
+    return ", ".join(part for part in (number(sensor.reconnects), away) if part)
 
 
 def _exercise(summary: SessionSummary) -> str:
