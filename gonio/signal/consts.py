@@ -49,3 +49,6 @@ EXERCISES: Final[tuple[str, ...]] = (
 
 #: What an exercise is called when none was recognised (gait, rest).
 NO_EXERCISE: Final = "none"
+
+#: The flag of a session in which a sensor had no gyroscope: repetitions by the leg's tilt, and no angle of the knee.
+INCLINATION_ONLY: Final = "inclination-only"

@@ -19,7 +19,7 @@ from gonio.signal.chunks import (
 )
 from gonio.signal.clock.grid import Aligner
 from gonio.signal.clock.sensor import SensorClock
-from gonio.signal.consts import NO_EXERCISE, SEGMENTS, Segment, Side
+from gonio.signal.consts import INCLINATION_ONLY, NO_EXERCISE, SEGMENTS, Segment, Side
 from gonio.signal.faults import watch as faults
 from gonio.signal.faults.watch import SensorWatch
 from gonio.signal.knee.stored import StoredCalibration
@@ -31,8 +31,7 @@ Out: TypeAlias = KneeAngleChunk | RepEvent
 _FAST_HZ, GRID_HZ = 120.0, 100.0
 #: What is said of two sensors, and means nothing where one was of no use.
 _OF_TWO: Final = frozenset({"sign-uncertain", "other-exercise", "sensors-exchanged", "same-segment"})
-#: Without a gyroscope there is no angle of the knee; this says so, and what is said of an angle means nothing.
-INCLINATION_ONLY: Final = "inclination-only"
+#: What is said of an angle of the knee, and means nothing where there is none for want of a gyroscope.
 _OF_ANGLE: Final = frozenset({"not-calibrated", "sign-uncertain", "no-standing", "zero-assumed"})
 #: A sensor that ends this much before the other was silent while the leg may have moved, s.
 _EARLY_END_S: Final = 2.0

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from gonio.signal.chunks import KneeAngleChunk, RepEvent, SampleChunk
-from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, FloatArray, Segment
+from gonio.signal.consts import EXERCISES, INCLINATION_ONLY, NO_EXERCISE, SEGMENTS, FloatArray, Segment
 from gonio.signal.inclination import InclinationFilter
-from gonio.signal.session import INCLINATION_ONLY, Session
+from gonio.signal.session import Session
 from gonio.simulators.imu import ImuErrors
 from gonio.simulators.leg import LegMotion
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gonio.cloud_sink.review.words import ZERO
+from gonio.signal.consts import INCLINATION_ONLY
 from gonio.web.words import Level
 
 
@@ -115,6 +116,12 @@ FLAGS: Final = {
         Level.ACT,
         "Only the shank's sensor told anything: its tilt was counted, without an angle of the knee.",
         "The count can be looked at, nothing else. Check that the thigh's sensor is charged and worn.",
+    ),
+    INCLINATION_ONLY: Finding(
+        Level.WATCH,
+        "A sensor without a gyroscope was worn: repetitions were counted by inclination alone, by how far the leg was "
+        "tilted. No angle of the knee can be told from that.",
+        "Count, tilt and times can be used, no flexion and no speed. For an angle both sensors need a gyroscope.",
     ),
     "sensor-lost": Finding(
         Level.WATCH,

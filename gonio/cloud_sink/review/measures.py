@@ -22,6 +22,11 @@ def raises(summary: SessionSummary) -> bool:
     return summary.curve is not None and bool(summary.curve.tilt_deg)
 
 
+def tilt_name(summary: SessionSummary) -> str:
+    """Name the range of a repetition that was counted by the leg's tilt: a height is only that of a raised leg."""
+    return "Height" if "height" in measures(summary) and summary.exercise in RULES else "Tilt"
+
+
 def goal_words(goal: GoalReport) -> str:
     """Say what was asked: "bend to 100°, hold 5 s"."""
     parts = []

@@ -11,6 +11,7 @@ from gonio.cloud_sink.review.flags import FIRST, FLAGS, WEAR, Finding, flag_find
 from gonio.cloud_sink.review.measures import raises
 from gonio.cloud_sink.review.words import ZERO
 from gonio.messages import SensorReport, SessionSummary
+from gonio.signal.consts import INCLINATION_ONLY
 from gonio.web.words import Level, count, duration, percent
 
 #: Share of the time after calibration with a trustworthy angle: below the first a warning, below the second no
@@ -70,6 +71,8 @@ def known_share(summary: SessionSummary) -> float:
 
 
 def _angle_findings(summary: SessionSummary) -> list[Finding]:
+    if INCLINATION_ONLY in summary.flags:  # which says all that there is to say of an angle
+        return []
     raised = raises(summary) and any(rep.measured for rep in summary.reps)
     if summary.calibrated_at_s is None or summary.ok_fraction == 0:
         if raised:  # what is counted is the leg's tilt, which needs no knee

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gonio.cloud_sink.review.measures import measures, raises
+from gonio.cloud_sink.review.measures import measures, raises, tilt_name
 from gonio.cloud_sink.review.rows import telling_angle, telling_name
 from gonio.cloud_sink.review.words import STRAIGHTENING, exercise_name
 from gonio.messages import RepReport, SessionSummary
@@ -47,7 +47,8 @@ def _tilt(summary: SessionSummary, tilt: Sequence[int | None]) -> NotedChart:
         target_deg=summary.goal.height_deg if summary.goal else None,
     )
     highest = max((rep.rom_deg for rep in summary.reps if rep.measured), default=None)
-    finding = _counted(summary) + (f", raised by up to {degrees(highest)}" if highest is not None else "")
+    done = "raised" if tilt_name(summary) == "Height" else "tilted"
+    finding = _counted(summary) + (f", {done} by up to {degrees(highest)}" if highest is not None else "")
     note = f"How far the leg was tilted from where it rested: this is what is counted. {_MARKS_NOTE}"
     return NotedChart(draw_curve(curve, key="tilt", title=finding, description=curve_words(curve)), note)
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from gonio.cloud_sink.review.measures import goal_words, measures, raises
+from gonio.cloud_sink.review.measures import goal_words, measures, raises, tilt_name
 from gonio.cloud_sink.review.rows import extension, largest_lag
 from gonio.cloud_sink.review.words import has_absolute_angle
 from gonio.messages import RepReport, SessionSummary
+from gonio.signal.consts import INCLINATION_ONLY
 from gonio.web.words import UNKNOWN, degrees, duration, number, percent
 
 
@@ -32,8 +33,11 @@ def figures(summary: SessionSummary) -> tuple[Figure, ...]:
     if summary.goal is not None:
         chosen.append(_on_target(summary))
     if raises(summary):
-        chosen.append(Figure("Height of a raise", *_range(reps)))
-        if "extensor-lag" in own:
+        if INCLINATION_ONLY in summary.flags:
+            chosen.append(Figure("Knee angle", UNKNOWN, "inclination only: it takes gyroscopes"))
+        raised = tilt_name(summary) == "Height"
+        chosen.append(Figure("Height of a raise" if raised else "Tilt a repetition", *_range(reps)))
+        if raised and "extensor-lag" in own and INCLINATION_ONLY not in summary.flags:
             chosen.append(_lag(summary))
     else:
         chosen.append(Figure("Largest flexion", degrees(summary.max_flexion_deg)))

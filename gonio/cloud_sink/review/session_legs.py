@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from gonio.cloud_sink.model import SessionRow
 from gonio.cloud_sink.review.book import Book
-from gonio.cloud_sink.review.measures import raises
+from gonio.cloud_sink.review.measures import raises, tilt_name
 from gonio.cloud_sink.review.quality import judge
 from gonio.cloud_sink.review.rows import session_address
 from gonio.cloud_sink.review.session_figures import mean
@@ -83,7 +83,7 @@ def _finding(here: SessionSummary, there: SessionSummary) -> str:
     share = _against((_rom(here), _rom(there)))
     if share == UNKNOWN:
         return f"The {there.side} leg did the same exercise in this sitting"
-    what = "height" if raises(here) else "range"
+    what = tilt_name(here).lower() if raises(here) else "range"
     return f"The {here.side} leg reaches {share} of the {there.side} one's {what}"
 
 
@@ -92,7 +92,7 @@ def _table(here: SessionSummary, there: SessionSummary) -> Table:
         one, two = (mean(getattr(rep, name) for rep in leg.reps if rep.measured) for leg in (here, there))
         return one, two
 
-    rows = [_share("Height, mean" if raises(here) else "Range, mean", (_rom(here), _rom(there)), degrees)]
+    rows = [_share(f"{tilt_name(here)}, mean" if raises(here) else "Range, mean", (_rom(here), _rom(there)), degrees)]
     if raises(here):
         rows.append(_difference("Extensor lag, mean", means("extensor_lag_deg")))
     else:

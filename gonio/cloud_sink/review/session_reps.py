@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gonio.cloud_sink.review.measures import measures, raises
+from gonio.cloud_sink.review.measures import measures, raises, tilt_name
 from gonio.cloud_sink.review.table import Cell, Column, Table, texts
 from gonio.messages import GoalReport, RepReport, SessionSummary, SetReport
 from gonio.web.charts_bar import range_bar
@@ -51,7 +51,7 @@ def sets(summary: SessionSummary) -> Table:
             Column("Partial", texts([number(one.partial) if one.partial else "0" for one in own])),
             Column("On target", texts([_on_target(one) for one in own])),
             Column(
-                "Height" if raises(summary) else "Range",
+                tilt_name(summary) if raises(summary) else "Range",
                 texts([degrees(one.rom_mean_deg) for one in own]),
                 meaning="Mean of the complete repetitions",
             ),
@@ -109,7 +109,7 @@ def _knee(reps: Sequence[RepReport], asked: GoalReport) -> list[Column]:
 def _raised(summary: SessionSummary, asked: GoalReport) -> list[Column]:
     """Give the height, and what the knee did meanwhile: its lag, or just its flexion where a lag means nothing."""
     reps = summary.reps
-    height = Column("Height", _judged([rep.rom_deg for rep in reps], asked.height_deg))
+    height = Column(tilt_name(summary), _judged([rep.rom_deg for rep in reps], asked.height_deg))
     if "extensor-lag" in measures(summary):
         return [height, Column("Lag", texts([degrees(rep.extensor_lag_deg) for rep in reps]), meaning="Extensor lag")]
     return [height, Column("Knee", texts([degrees(rep.peak_flexion_deg) for rep in reps]), meaning="Largest flexion")]
