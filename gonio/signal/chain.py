@@ -33,7 +33,7 @@ Output: TypeAlias = KneeAngleChunk | RepEvent
 
 _BLOCK_S: Final = 5.0
 #: The counters take so much at once, s: the angle is given at once, a repetition at the end of such a block.
-_COUNT_S: Final = 0.5
+_COUNT_S: Final = 0.2
 #: Blocks kept for the replay after calibration: repetitions of the last three minutes before it are not lost.
 REPLAY_BLOCKS: Final = 36
 _SHAKE_S: Final = 0.05  # time constant below which motion counts as shaking
