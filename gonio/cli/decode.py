@@ -30,6 +30,9 @@ SETTABLE: Final = (
     "firmware",
 )
 
+#: As much of a packet as is shown over what it means.
+_LINE: Final = 80
+
 
 def decode(
     family: Annotated[str, typer.Argument(help="Sensor family, as `gonio devices` lists them.")],
@@ -55,17 +58,17 @@ def decode(
         if packets:
             raise UsageError("give either packets or a capture")
         decoded = _decode_capture(profile, capture, characteristic, chosen)
-        shown = [str(one.get("characteristic", "")) for one in decoded]
     else:
         if not characteristic or not packets:
             raise UsageError("give a characteristic and packets in hexadecimal, or --capture FILE")
         profile.role_of(characteristic)  # an unknown one is told before any packet
         decoded = _decoded(profile, characteristic, [_bytes(text) for text in packets], chosen)
-        shown = packets
     if as_json:
         sys.stdout.write(json.dumps(decoded) + "\n")
+    elif capture is not None:
+        _show_capture(profile, decoded)
     else:
-        _show(profile, shown, decoded)
+        _show(profile, packets or [], decoded)
     if any(_incomplete(one) for one in decoded):
         raise typer.Exit(1)
 
@@ -144,7 +147,7 @@ def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]
 
     console = Console()
     for text, one in zip(packets, decoded, strict=True):
-        shown = text if len(text) <= 40 else f"{text[:37]}..."  # noqa: PLR2004 - a line's worth
+        shown = text if len(text) <= _LINE else f"{text[: _LINE - 3]}..."
         table = Table(title=f"{profile.family}: {shown}", title_justify="left", show_header=False)
         table.add_column(style="bold")
         table.add_column(overflow="fold")
@@ -153,6 +156,18 @@ def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]
         console.print(table)
         for hint in _hints(one):
             console.print(hint, highlight=False)
+
+
+def _show_capture(profile: Profile, decoded: list[dict[str, object]]) -> None:
+    """Show for each characteristic of a capture how much of it decodes, and its first packet."""
+    from collections import Counter
+
+    counts = Counter(str(one["characteristic"]) for one in decoded)
+    bad = Counter(str(one["characteristic"]) for one in decoded if _incomplete(one))
+    for uuid, count in counts.items():
+        first = next(one for one in decoded if one["characteristic"] == uuid)
+        about = f"{uuid[:8]}: {count} packets, {bad[uuid]} of them cut or foreign; the first"
+        _show(profile, [about], [{name: value for name, value in first.items() if name != "characteristic"}])
 
 
 def _hints(decoded: dict[str, object]) -> list[str]:

@@ -150,6 +150,14 @@ def test_a_capture_is_decoded_in_its_order(tmp_path: Path) -> None:
     assert only == [second]
 
 
+def test_a_capture_is_shown_by_characteristic(tmp_path: Path) -> None:
+    battery = get_profile("movella_dot").characteristic("battery").uuid
+    path = _capture(tmp_path, (battery, "5700"), (battery, "57"), (battery, "6400"))
+    shown = " ".join(_run("decode", "movella_dot", "--capture", path).output.split())
+    assert f"{battery[:8]}: 3 packets, 1 of them cut or foreign; the first" in shown
+    assert shown.count("battery_percent") == 1
+
+
 def test_what_a_capture_holds_of_another_product_is_an_error_of_its_packet(tmp_path: Path) -> None:
     foreign = "0000ffe4-0000-1000-8000-00805f9a34fb"
     result = _run("decode", "movella_dot", "--capture", _capture(tmp_path, (foreign, "00")), "--json")
