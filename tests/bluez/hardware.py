@@ -25,7 +25,7 @@ from gonio.simulators.peripheral import Feed, VirtualSensor, sensor_address, sen
 from gonio.simulators.radio import Radio
 from gonio.simulators.radio_transport import open_airs
 from gonio.simulators.world import World
-from tests.bluez.numbering import numbered
+from tests.bluez.numbering import SPEED, numbered
 
 DURATION_S: Final = 3600.0  # of the sensors' motion: longer than any run
 
@@ -59,7 +59,8 @@ def tell(what: object) -> None:
 
 async def main(families: list[str]) -> None:
     """Play the hardware until the input ends."""
-    world = World()
+    profiles = [get_profile(family) for family in families]  # now: the kernel waits for no controller that is busy
+    world = World(SPEED)
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -67,10 +68,9 @@ async def main(families: list[str]) -> None:
         if not isinstance(air, Radio):
             raise TypeError("vhci gives a radio")
         sensors: dict[str, VirtualSensor] = {}
-        for number, family in enumerate(families, 1):
-            profile = get_profile(family)
+        for number, profile in enumerate(profiles, 1):
             rate_hz = float(profile.resolve({})["rate_hz"])
-            address = sensor_address(family, number)
+            address = sensor_address(profile.family, number)
             sensors[address] = await stack.enter_async_context(
                 VirtualSensor(
                     air,
@@ -78,7 +78,7 @@ async def main(families: list[str]) -> None:
                     numbered_motion(rate_hz),
                     world,
                     duration_s=DURATION_S,
-                    name=sensor_name(family, number),
+                    name=sensor_name(profile.family, number),
                     address=address,
                 )
             )

@@ -7,6 +7,9 @@ this computer's, read-only over 9p, so that the command finds the same Python an
 system D-Bus are this computer's packages, run afresh inside. The kernel's ``/dev/vhci`` takes a virtual controller,
 which the command brings. bluetoothd is started again when it ends, as systemd would.
 
+The machine's clock follows the instructions that it has done, a thousand million a second: it is a slow computer of
+one core, but equally slow however busy the real one is, and no time-out in it ever comes early.
+
 The command finds a folder to write to in ``GONIO_MACHINE_OUT``: the one that this variable names outside, where its
 output and the logs of the kernel and of bluetoothd go too. Its exit code becomes this program's.
 
@@ -196,7 +199,7 @@ def run(command: list[str], folder: Path, out: Path, *, timeout_s: float) -> int
     share = "local,security_model=none,multidevs=remap"
     qemu = [
         "qemu-system-x86_64",
-        *("-accel", "tcg,thread=multi", "-cpu", _PROCESSOR, "-smp", "2", "-m", "1024"),
+        *("-accel", "tcg", "-icount", "shift=0", "-cpu", _PROCESSOR, "-m", "1024"),
         *("-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot"),
         *("-kernel", str(kernel), "-initrd", str(first_files)),
         *("-append", "console=ttyS0 quiet panic=-1 mitigations=off"),

@@ -1,10 +1,16 @@
-"""Samples that carry their own number, so that every one lost, doubled or displaced is told from outside."""
+"""What the two sides of the scenario share: the clock, and samples that tell their own number.
+
+So every sample that is lost, doubled or displaced is told from outside.
+"""
 
 from typing import Final
 
 import numpy as np
 
 from gonio.signal.consts import FloatArray
+
+#: Seconds of the simulated world in one of the machine's: that computer is a tenth of a real one.
+SPEED: Final = 0.25
 
 #: Between two neighbouring digits, m/s²: well above the quantisation step of any family (16 g in 16 bits).
 _STEP: Final = 0.1
