@@ -6,7 +6,8 @@ The folder holds
   ``subject``, ``note``. Other keys are ignored.
 - ``thigh.csv`` and ``shank.csv``: ``t_s`` (s, that sensor's own clock), ``acc_x`` to ``acc_z`` (m/s²), ``gyr_x`` to
   ``gyr_z`` (rad/s), optionally ``arrival_s`` (s, host's clock; in both files or in neither). A sensor without a clock
-  has no ``t_s``, and then needs ``arrival_s``.
+  has no ``t_s``, and then needs ``arrival_s``. A sensor without a gyroscope has no ``gyr_`` columns, or ``nan`` or
+  nothing in all of them from the first row to the last; they are written with ``nan``.
 - optionally ``truth.csv`` (``t_s``, ``knee_flexion_deg``, ``valid``), ``reps.csv`` (``start_s``, ``end_s``) and
   ``sets.csv`` (``start_s``, ``end_s``, ``count``).
 
@@ -47,7 +48,9 @@ RATE_FACTOR: Final = 4.0
 #: How often a recording that is being made is forced to the disk, s: what a cut of power can cost.
 SYNC_S: Final = 2.0
 
-_VALUES: Final = ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")
+_ACC: Final = ("acc_x", "acc_y", "acc_z")
+_GYR: Final = ("gyr_x", "gyr_y", "gyr_z")
+_VALUES: Final = (*_ACC, *_GYR)
 _LIMITS: Final[Mapping[str, float]] = {
     **{name: MAX_ACC if name.startswith("acc") else MAX_GYR for name in _VALUES},
     **dict.fromkeys(("t_s", "arrival_s", "start_s", "end_s"), MAX_TIME_S),
@@ -233,12 +236,25 @@ def _text(path: Path) -> str:
 class _Table:
     """The numbers of one CSV file, by column, and where they stand in it."""
 
-    def __init__(self, path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path, columns: Sequence[str], optional: Sequence[str] = (), together: Sequence[str] = ()
+    ) -> None:
+        """Read the table.
+
+        Args:
+            path: where it is.
+            columns: those that it must have.
+            optional: those that it may have.
+            together: those of which it has all or none; a cell of them may be empty, which reads as NaN.
+        """
         self.path = path
+        self._together = together
         self._lines = _text(path).replace("\r\n", "\n").rstrip("\n").split("\n")
         self._header = [name.strip() for name in self._lines[0].split(",")]
         if self._header == [""]:
             raise RecordingError(path, "is empty: it must begin with the names of its columns")
+        if any(name in self._header for name in together):
+            columns = (*columns, *together)
         for name in columns:
             if name not in self._header:
                 raise RecordingError(path, f"has no column {name}; its header is {self._lines[0][:200]!r}", row=1)
@@ -267,6 +283,9 @@ class _Table:
             self.fail(row, None, f"has {len(cells)} cells where the header names {len(self._header)} columns")
         numbers = []
         for name, cell in zip(self._header, cells, strict=True):
+            if name in self._together and not cell.strip():
+                numbers.append(math.nan)
+                continue
             try:
                 numbers.append(float(cell.replace("_", "?")))  # Python reads 1_000, other programs do not
             except ValueError:
@@ -281,6 +300,11 @@ class _Table:
 
     def fail(self, row: int, column: str | None, problem: str) -> NoReturn:
         raise RecordingError(self.path, problem, row=row + 2, column=column)
+
+    def told(self, names: Sequence[str]) -> bool:
+        """Tell whether any cell of these columns holds something."""
+        there = [self._header.index(name) for name in names if name in self]
+        return not np.isnan(self._values[:, there]).all()
 
     def column(self, name: str, *, lowest: float | None = None, needed: BoolArray | None = None) -> FloatArray:
         """Give a column whose numbers are finite and within what such a column can hold; NaN only if not needed."""
@@ -308,7 +332,7 @@ class _Table:
 
 
 def _read_samples(path: Path, rate_hz: float) -> SampleChunk:
-    table = _Table(path, _VALUES, ("t_s", "arrival_s"))
+    table = _Table(path, _ACC, ("t_s", "arrival_s"), together=_GYR)
     if "t_s" not in table and "arrival_s" not in table:
         raise RecordingError(path, "has no column t_s (only a table with arrival_s may do without)", row=1)
     if len(table) == 0:
@@ -320,7 +344,10 @@ def _read_samples(path: Path, rate_hz: float) -> SampleChunk:
         if not 1 / RATE_FACTOR <= step * rate_hz <= RATE_FACTOR:
             problem = f"its steps are of {step:g} s, but rate_hz = {rate_hz:g}: is it in seconds?"
             raise RecordingError(path, problem, column="t_s")
-    acc, gyr = (np.column_stack([table.column(name) for name in names]) for names in (_VALUES[:3], _VALUES[3:]))
+    acc = np.column_stack([table.column(name) for name in _ACC])
+    gyr = np.full_like(acc, math.nan)
+    if table.told(_GYR):
+        gyr = np.column_stack([table.column(name) for name in _GYR])
     return SampleChunk(acc, gyr, times, arrival)
 
 

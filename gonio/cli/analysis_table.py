@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gonio.signal.chunks import RepEvent, SessionResult, SetMetrics
+from gonio.signal.consts import INCLINATION_ONLY
 
 
 def show(result: SessionResult, console: Console) -> None:
@@ -41,6 +42,8 @@ def show(result: SessionResult, console: Console) -> None:
 
 
 def _known(result: SessionResult) -> str:
+    if INCLINATION_ONLY in result.flags:
+        return "never: a sensor had no gyroscope; counted by inclination only"
     at = result.calibrated_at_s
     begun = ", begun with the calibration given" if result.resumed else ""
     return f"{'never' if at is None else f'from {at:.2f} s on'}, zero: {result.zero}{begun}"

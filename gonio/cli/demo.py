@@ -67,7 +67,7 @@ def demo(
     from gonio.firmware_profiles import get_profile
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    family = get_profile(device).family
+    profile = get_profile(device)
     if recording is None:
         exercise = exercise or "heel-slide"
         motion = simulated_leg(exercise, seconds, "right", seed)
@@ -78,14 +78,14 @@ def demo(
         options = DemoOptions(
             motion=motion,
             source="simulated" if recording is None else recording.resolve().name,
-            family=family,
+            family=profile.family,
             exercise=exercise,
             data_dir=folder,
             speed=speed,
             seed=seed,
             stay=not as_json,
         )
-        with Display(banner=_SIMULATED if recording is None else _RECORDED) as display:
+        with Display(banner=_SIMULATED if recording is None else _RECORDED, knee=profile.gyro) as display:
             result = asyncio.run(_until_told(options, display, open_page))
         if result.records_clinic < result.records_kit:
             raise UsageError(f"the clinic lacks records that the kit keeps: go on with --data-dir {folder}")

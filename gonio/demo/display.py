@@ -16,10 +16,10 @@ _GAUGE_WIDTH: Final = 50
 _LINE_EVERY_S: Final = 5.0  # where the screen cannot be redrawn
 
 
-def gauge(flexion_deg: float | None) -> str:
-    """Draw a flexion on a bar from -10 to 140 degrees; None is an angle not known yet."""
+def gauge(flexion_deg: float | None, *, knee: bool = True) -> str:
+    """Draw a flexion on a bar from -10 to 140 degrees; None is one not known yet, or never for sensors without it."""
     if flexion_deg is None:
-        return "getting to know your leg".center(_GAUGE_WIDTH, "·")
+        return ("getting to know your leg" if knee else "inclination only: no gyroscope").center(_GAUGE_WIDTH, "·")
     share = (flexion_deg - _GAUGE_FROM) / (_GAUGE_TO - _GAUGE_FROM)
     filled = round(min(max(share, 0.0), 1.0) * _GAUGE_WIDTH)
     return "█" * filled + "·" * (_GAUGE_WIDTH - filled)
@@ -28,7 +28,14 @@ def gauge(flexion_deg: float | None) -> str:
 class Display:
     """Progress of a demo; a context manager. On a terminal the angle moves, elsewhere a line comes now and then."""
 
-    def __init__(self, *, banner: str) -> None:
+    def __init__(self, *, banner: str, knee: bool = True) -> None:
+        """Begin.
+
+        Args:
+            banner: what stands above all.
+            knee: False for sensors that cannot tell an angle of the knee.
+        """
+        self._knee = knee
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._moving = self._console.is_terminal
         self._banner = banner
@@ -65,14 +72,14 @@ class Display:
             number = "  —" if flexion_deg is None else f"{flexion_deg:4.0f}°"
             self._live.update(
                 Group(
-                    Text(f"  {gauge(flexion_deg)} {number}", style="bold cyan"),
+                    Text(f"  {gauge(flexion_deg, knee=self._knee)} {number}", style="bold cyan"),
                     Text(f"  {elapsed_s:5.1f} of {duration_s:.0f} s    repetitions {reps}"),
                 ),
                 refresh=True,
             )
         elif time.monotonic() - self._last_line_s >= _LINE_EVERY_S:
             self._last_line_s = time.monotonic()
-            number = "not known yet" if flexion_deg is None else f"{flexion_deg:.0f}°"
+            number = f"{flexion_deg:.0f}°" if flexion_deg is not None else "not known yet" if self._knee else "not told"
             sys.stderr.write(f"  {elapsed_s:5.1f} of {duration_s:.0f} s  knee {number}  repetitions {reps}\n")
 
     def still(self) -> None:

@@ -31,6 +31,7 @@ class DemoResult:
         errors: errors in the log.
         latency_ms: from notification to angle.
         seconds: how long the motion lasted, on the kit's clock.
+        flags: what limits the trust in the session, as its record says it.
     """
 
     device: str
@@ -47,6 +48,7 @@ class DemoResult:
     errors: int
     latency_ms: Latency
     seconds: float
+    flags: tuple[str, ...]
 
     def as_json(self) -> dict[str, object]:
         """Give the object with the keys that scripts rely on."""

@@ -28,6 +28,7 @@ from gonio.gateway.session import FinishedSession
 from gonio.gateway.settings import KitSettings
 from gonio.identity.broker import BrokerAddress
 from gonio.messages import SessionSummary, degrees
+from gonio.signal.consts import INCLINATION_ONLY
 from gonio.simulators.motion import Motion
 from gonio.simulators.world import World
 
@@ -274,6 +275,7 @@ def _result(
             )
         ),
         seconds=round(seconds, 1),
+        flags=summary.flags,
     )
 
 
@@ -285,6 +287,8 @@ def _show(display: Display, result: DemoResult, summary: SessionSummary) -> None
         for angle in (result.max_flexion_deg, result.true_max_flexion_deg)
     )
     display.step(f"largest flexion: measured {seen}, true {true}")
+    if INCLINATION_ONLY in summary.flags:
+        display.warn("inclination only: without a gyroscope in both sensors no angle of the knee is told")
     if (manner := manner_of(summary)) is not None:
         display.step(manner)
     display.step(

@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.scanner import BaseBleakScanner
 
 from gonio import recording
+from gonio.errors import UsageError
 from gonio.firmware_profiles import get_profile
 from gonio.signal.consts import SEGMENTS, Segment, Side
 from gonio.simulators.bleak_backend import backends
@@ -76,7 +78,7 @@ async def scene(motion: Motion, family: str, world: World, *, seed: int) -> Asyn
     A simulated leg's sensors have the errors of real ones; a recording brought its own.
 
     Raises:
-        UsageError: there is no such family, or no virtual sensor of it.
+        UsageError: there is no such family, no virtual sensor of it, or it has a gyroscope and the recording had none.
     """
     profile = get_profile(family)
     radio = Radio(seed=seed)
@@ -84,6 +86,11 @@ async def scene(motion: Motion, family: str, world: World, *, seed: int) -> Asyn
     async with AsyncExitStack() as stack:
         for number, segment in enumerate(SEGMENTS, 1):
             feed: Feed = partial(motion.imu, segment)
+            if profile.gyro and np.isnan(feed(np.zeros(1))[1]).any():
+                raise UsageError(
+                    f"the recording's {segment} sensor had no gyroscope, {profile.family} has one: choose a --device "
+                    "without, such as bbc_microbit"
+                )
             if motion.origin == "simulated":
                 feed = ImuErrors(2 * seed + number, rate_hz=100.0).around(feed)
             clock_ppm, clock_offset_s = _CLOCKS[segment]

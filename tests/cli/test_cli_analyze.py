@@ -160,3 +160,23 @@ def test_a_template_without_a_repetition_says_what_to_do(tmp_path: Path) -> None
     write(tmp_path / "walk", Recording(RecordingMeta(50.0, "right", "none", "simulated"), thigh, shank))
     with pytest.raises(UsageError, match="record it anew"):
         run(tmp_path / "walk", "--exercise", "mini-squat", "--template", tmp_path / "walk")
+
+
+def test_a_recording_without_a_gyroscope_is_counted_and_told_as_inclination_only(tmp_path: Path) -> None:
+    motion = LegMotion("mini-squat", reps=6, seed=3, standing_s=3.0)
+    t: Any = np.arange(int(motion.duration_s * 50)) / 50
+    thigh, shank = (SampleChunk(motion.imu(one, t)[0], np.full((len(t), 3), np.nan), t) for one in SEGMENTS)
+    write(tmp_path / "squats", Recording(RecordingMeta(50.0, "right", "mini-squat", "simulated"), thigh, shank))
+    answer = told(tmp_path / "squats", "--exercise", "mini-squat", "--angle", tmp_path / "angle.csv")
+    assert answer["rep_count"] == 6
+    assert (answer["max_flexion_deg"], answer["extension_deficit_deg"], answer["calibrated_at_s"]) == (None, None, None)
+    assert answer["quality"]["flags"] == ["inclination-only"]
+    assert answer["quality"]["ok_fraction"] == 0
+    for rep in answer["reps"]:
+        assert (rep["peak_flexion_deg"], rep["min_flexion_deg"], rep["peak_velocity_dps"]) == (None, None, None)
+        assert rep["rom_deg"] > 20
+    rows = (tmp_path / "angle.csv").read_text().splitlines()[1:]
+    assert len(rows) > 1000
+    assert all(row.endswith(",0") for row in rows)
+    shown = run(tmp_path / "squats", "--exercise", "mini-squat")
+    assert "inclination only" in shown

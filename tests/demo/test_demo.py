@@ -10,22 +10,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from gonio.cloud_sink.review.session_view import view_session
+from gonio.cloud_sink.store import open_store
 from gonio.gateway.store import KitStore
+from gonio.recording import Recording, RecordingMeta, write
+from gonio.signal.chunks import SampleChunk
+from gonio.signal.consts import SEGMENTS
+from gonio.simulators.leg import LegMotion
 
 GONIO = [sys.executable, "-m", "gonio"]
 LIMIT_S = 180
 
 
-def demo(*options: str) -> dict[str, Any]:
+def demo_and_said(*options: str) -> tuple[dict[str, Any], str]:
     done = subprocess.run(
         [*GONIO, "demo", "--json", *options], capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stderr or "RECORDING" in done.stderr
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return result, done.stderr
+
+
+def demo(*options: str) -> dict[str, Any]:
+    return demo_and_said(*options)[0]
 
 
 @pytest.mark.parametrize("device", ["movella_dot", "witmotion_ble5"])
@@ -41,6 +52,44 @@ def test_simulated_heel_slides_arrive_as_they_were_done(device: str) -> None:
     assert (result["records_doubled"], result["errors"]) == (0, 0)
     assert result["latency_ms"]["p50"] is not None
     assert result["seconds"] == 60
+
+
+@pytest.mark.parametrize("device", ["bbc_microbit", "polar_oh1", "polar_h10", "infinitime"])
+def test_a_family_without_a_gyroscope_counts_by_inclination_alone_and_says_so(device: str, tmp_path: Path) -> None:
+    result, said = demo_and_said("--seconds", "36", "--speed", "3", "--device", device, "--data-dir", str(tmp_path))
+    assert result["true_reps"] > 2
+    assert result["counted_reps"] == result["true_reps"]
+    assert result["max_flexion_deg"] is None
+    assert "inclination-only" in result["flags"]
+    assert (result["records_kit"], result["records_clinic"], result["errors"]) == (1, 1, 0)
+    assert "inclination only" in said
+    with open_store(f"sqlite:///{tmp_path / 'clinic.sqlite'}") as book:
+        (patient,) = book.patients()
+        (row,) = book.sessions(patient.patient_id, limit=2)
+        view = view_session(book, row, patient, row.received_at)
+    summary = row.summary
+    assert "inclination-only" in summary.flags
+    assert (summary.max_flexion_deg, summary.calibrated_at_s, summary.ok_fraction) == (None, None, 0)
+    assert all(rep.signal == "thigh" and rep.peak_flexion_deg is None for rep in summary.reps)
+    assert any("inclination alone" in finding.what for finding in view.verdict.findings)
+    assert any("inclination only" in figure.note for figure in view.figures)
+
+
+def test_a_recording_without_a_gyroscope_cannot_be_played_by_sensors_with_one(tmp_path: Path) -> None:
+    motion = LegMotion("heel-slide", reps=2)
+    t = np.asarray(np.arange(int(motion.duration_s * 50)) / 50, dtype=np.float64)
+    thigh, shank = (SampleChunk(motion.imu(one, t)[0], np.full((len(t), 3), np.nan), t) for one in SEGMENTS)
+    write(tmp_path / "slides", Recording(RecordingMeta(50.0), thigh, shank))
+    done = subprocess.run(
+        [*GONIO, "demo", "--json", "--recording", str(tmp_path / "slides")],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "had no gyroscope" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gonio.recording import RecordingError, RepSpan, SetSpan, read
+from gonio.signal.consts import SEGMENTS
 
 HEADER = "t_s,acc_x,acc_y,acc_z,gyr_x,gyr_y,gyr_z"
 META = 'rate_hz = 50\nside = "left"\nexercise = "mini-squat"\nsource = "by hand"\nsubject = "nobody"\nother = 3\n'
@@ -55,6 +56,23 @@ def test_columns_may_stand_in_any_order_with_other_line_ends_and_a_byte_order_ma
     shank = read(tmp_path).shank
     assert shank.gyr.tolist() == [[4, 5, 0.5], [4, 5, 0.6]]
     assert shank.acc[1].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("cells", ["", ",nan,nan,nan", ",,,", ", ,,NaN"])
+def test_a_sensor_without_a_gyroscope_has_no_angular_velocity(tmp_path: Path, cells: str) -> None:
+    header = HEADER if cells else HEADER.removesuffix(",gyr_x,gyr_y,gyr_z")
+    recording = read(_make(tmp_path, header=header, rows=[f"{i * 0.02:.2f},0.1,9.8,{i}{cells}" for i in range(20)]))
+    for segment in SEGMENTS:
+        assert recording.samples(segment).gyr.shape == (20, 3)
+        assert np.isnan(recording.samples(segment).gyr).all()
+        assert recording.samples(segment).acc[7].tolist() == [0.1, 9.8, 7.0]
+
+
+@pytest.mark.parametrize("cells", ["nan,nan,0.5", ",,0.5"])
+def test_half_a_gyroscope_is_an_error(tmp_path: Path, cells: str) -> None:
+    _make(tmp_path, rows=[f"{i * 0.02:.2f},0.1,9.8,{i},{cells}" for i in range(20)])
+    with pytest.raises(RecordingError, match=r"row 2, column gyr_x: .* is no number"):
+        read(tmp_path)
 
 
 def test_side_and_exercise_may_be_none_or_left_out(tmp_path: Path) -> None:

@@ -40,6 +40,23 @@ def _same_samples(one: SampleChunk, other: SampleChunk) -> bool:
     return all(_same(getattr(one, k), getattr(other, k)) for k in ("acc", "gyr", "sensor_s", "arrival_s"))
 
 
+def test_a_sensor_without_a_gyroscope_is_written_and_read_as_one(tmp_path: Path) -> None:
+    full = _chunk(30, 1)
+    bare = SampleChunk(full.acc, np.full_like(full.gyr, np.nan), full.sensor_s)
+    meta = RecordingMeta(100.0)
+    write(tmp_path / "whole", Recording(meta, bare, full))
+    assert bare.sensor_s is not None
+    with RecordingWriter(tmp_path / "streamed", meta) as writer:
+        for part in (slice(0, 7), slice(7, None)):
+            writer.append("thigh", SampleChunk(bare.acc[part], bare.gyr[part], bare.sensor_s[part]))
+        writer.append("shank", full)
+    for name in ("whole", "streamed"):
+        back = read(tmp_path / name)
+        assert np.isnan(back.thigh.gyr).all()
+        assert _same(back.thigh.acc, bare.acc)
+        assert _same_samples(back.shank, full)
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
