@@ -92,7 +92,8 @@ def _decode_capture(profile: Profile, path: Path, only: str, settings: dict[str,
         else:
             found = [{"error": f"{profile.family} has no characteristic {uuid}"}] * len(numbers)
         for number, one in zip(numbers, found, strict=True):
-            decoded[number] = {"characteristic": uuid, "arrival_s": values[number].arrival_s, **one}
+            value = values[number]
+            decoded[number] = {"characteristic": uuid, "arrival_s": value.arrival_s, "hex": value.data.hex(), **one}
     return [decoded[number] for number in range(len(values))]
 
 
@@ -102,7 +103,7 @@ def _bytes(text: str) -> bytes:
         return bytes.fromhex(compact)
     except ValueError:
         odd = "an odd number of digits" if all(c in "0123456789abcdefABCDEF" for c in compact) else "other characters"
-        raise UsageError(f"{text!r} is not hexadecimal: it has {odd}") from None
+        raise UsageError(f"{text!r} is not hexadecimal: it has {odd}; write each packet without blanks") from None
 
 
 def _settings(profile: Profile, given: list[str]) -> dict[str, object]:

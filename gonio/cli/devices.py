@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from gonio.firmware_profiles import Profile
 
 #: What a packet with known content is worth, best first.
@@ -25,6 +27,11 @@ EVIDENCE: Final = {
     "third-party": "other people's software",
 }
 
+#: The same in the width of a column.
+SHORT: Final = {"captured": "captured", "vendor_test": "tests", "vendor_doc": "docs", "constructed": "built"}
+RESTS_ON: Final = {"hardware": "real packets", "vendor-spec": "maker's papers", "third-party": "others' code"}
+
+_WIDEST: Final = {"family": 23, "rests on": 14}  # of what must not be cut to make room for a name
 
 _HEAD: Final = """\
 <!-- Written by `gonio devices --markdown` from the sensors' profiles. Do not edit: a test compares the two. -->
@@ -91,7 +98,7 @@ def _rates(one: dict[str, Any]) -> str:
     rates = one["rates_hz"]
     if not rates:
         return "no motion"
-    return f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    return f"{rates[0]:.3g}" if len(rates) == 1 else f"{rates[0]:.3g} to {rates[-1]:.4g}"
 
 
 def _evidence(one: dict[str, Any]) -> str:
@@ -130,23 +137,32 @@ def _yes(so: object) -> str:
 
 
 def _show(described: list[dict[str, Any]], refused: tuple[str, ...]) -> None:
+    """Show two tables with a line for each family, also where the terminal is 80 columns wide."""
     from rich.console import Console
-    from rich.padding import Padding
-    from rich.table import Table
 
-    table = Table(title="Supported sensors", title_justify="left")
-    table.add_column("family", no_wrap=True)
-    table.add_column("rates, Hz", no_wrap=True)
-    table.add_column("gyroscope")
-    table.add_column("own clock")
-    table.add_column("known packets in the tests", overflow="fold")
+    console = Console()
+    measured = _table("Supported sensors", "family", "rates, Hz", "gyro", "clock", *SHORT.values())
+    described_as = _table("What they are", "family", "rests on", "name")
     for one in described:
         gyro = _yes(one["gyro"]) if one["motion_stream"] else "-"
-        table.add_row(one["family"], _rates(one), gyro, _yes(one["device_time"]), _evidence(one))
-    console = Console()
-    console.print(table)
-    for one in described:
-        note = f"{one['family']}: {one['title']}; rests on {EVIDENCE[one['evidence']]}"
-        console.print(Padding(note, (0, 0, 0, 2)), highlight=False)
+        counts = [str(one["packets"][kind] or "-") for kind in SHORT]
+        measured.add_row(one["family"], _rates(one), gyro, _yes(one["device_time"]), *counts)
+        described_as.add_row(one["family"], RESTS_ON[one["evidence"]], one["title"])
+    console.print(measured)
+    legend = ", ".join(f"{short}: {KINDS[kind]}" for kind, short in SHORT.items())
+    console.print(f"Numbers of packets with known content in the tests; {legend}.\n", highlight=False)
+    console.print(described_as)
     for problem in refused:
         console.print(f"left out: {problem}", markup=False, highlight=False)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Make a table whose last column gives way where the terminal is narrow."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column in SHORT.values() else "left"
+        width = None if column == "name" else _WIDEST.get(column, len(column))
+        table.add_column(column, no_wrap=True, overflow="ellipsis", justify=justify, min_width=width)
+    return table

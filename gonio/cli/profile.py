@@ -79,6 +79,10 @@ def _doubts(profile: Profile, path: Path) -> Iterator[str]:
     if path.resolve().parent != here.resolve() and profile.family in {one.family for one in builtin_profiles()}:
         yield f"family {profile.family}: comes with gonio; a profile of a third party must have another name to be used"
     yield from evidence_problems(profile)
+    kinds: set[str] = {example.kind for packet in profile.packets.values() for example in packet.examples}
+    kinds |= {kind for kind, ids in profile.vectors.model_dump().items() if ids}
+    if kinds == {"constructed"}:
+        yield "examples: all are built from the layout, which proves nothing about hardware: capture some"
     if profile.sequences is None:
         yield "sequences: there are none, so its packets can be decoded but no session can be held with it"
     if profile.regulatory.statement == "not searched":

@@ -125,9 +125,10 @@ def test_a_new_profile_says_what_to_fill_in_and_is_good_when_that_is_done(tmp_pa
     path.write_text(filled, encoding="utf-8")
     status, told = _check(path)
     assert status == 0
-    assert told.splitlines() == [
-        f"{path}: to consider: regulatory: whether its maker calls it a medical device was not searched",
-        f"{path}: good: acme_one, 2 kinds of packets with 2 known ones; streams acceleration and angular velocity",
+    assert [line.removeprefix(f"{path}: ") for line in told.splitlines()] == [
+        "to consider: examples: all are built from the layout, which proves nothing about hardware: capture some",
+        "to consider: regulatory: whether its maker calls it a medical device was not searched",
+        "good: acme_one, 2 kinds of packets with 2 known ones; streams acceleration and angular velocity",
     ]
     assert load_profile(path).family == "acme_one"
 
