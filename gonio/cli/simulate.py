@@ -1,31 +1,37 @@
-"""``gonio simulate``: virtual sensors for people without one on the desk."""
+"""``gonio simulate``: virtual sensors and kits for people without one on the desk."""
 
 import asyncio
 import contextlib
 import json
+import logging
+import math
+import os
+import signal
+import time
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from gonio.cli.names import EXERCISE_NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gonio.firmware_profiles import Profile
+    from gonio.simulators.fleet import FleetOptions, FleetResult
     from gonio.simulators.motion import Motion
 
-app = typer.Typer(help="Virtual sensors; everything they send is simulated or played back.", no_args_is_help=True)
+app = typer.Typer(
+    help="Virtual sensors and kits; everything they send is simulated or played back.", no_args_is_help=True
+)
 
-
+_SAME_AGAIN_S: Final = 60.0  # before the same sentence is said again
 _TRANSPORT_HELP: Final = (
     "Put the sensors on a Bluetooth controller: vhci (one for all), or usb:0, serial:PORT, tcp-client:HOST:PORT "
     "(one for each sensor; repeat the option)."
 )
-
-
-@app.callback()
-def _root() -> None:
-    """Keep ``sensor`` a command of its own though it is the only one so far."""
 
 
 @app.command()
@@ -148,3 +154,98 @@ async def _advertise(
         await world.sleep_until((world.motion_began_s or 0.0) + duration_s)
         for one in virtual:
             typer.echo(f"{one.name}: {one.samples_sent} samples sent")
+
+
+@app.command()
+def fleet(
+    *,
+    kits: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many kits.")],
+    records: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many sessions each of them makes.")],
+    rate: Annotated[
+        float, typer.Option(min=0.0, help="Records a second, of all kits together; 0 is as fast as possible.")
+    ],
+    broker: Annotated[
+        str, typer.Option(metavar="URL", help="mqtts://host[:port], or mqtt:// to a broker on this machine.")
+    ],
+    data_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where the kits keep their outboxes.")],
+    truth: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here, line by line, which records the kits hold.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all that varies in the simulated patients.")] = 1,
+    at_once: Annotated[int, typer.Option(min=1, max=150, help="Kits that are awake and connected at a time.")] = 50,
+    broker_ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", envvar="GONIO_FLEET_BROKER_CA", help="PEM of the authority to trust."),
+    ] = None,
+    mqtt_version: Annotated[Literal["3.1.1", "5"], typer.Option(help="5 only where the broker speaks it.")] = "3.1.1",
+    as_json: Annotated[bool, typer.Option("--json", help="End with one line of JSON.")] = False,
+) -> None:
+    """Run virtual kits whose simulated patients exercised for weeks or years; every record says that it is simulated.
+
+    Each kit has an outbox of its own under DIR and sends it as a real kit does. Killed and started again with the
+    same arguments, the fleet goes on where it stopped. It ends with status 0 when the clinic has acknowledged every
+    record, and waits for a broker or a clinic that is away.
+
+    User and password for the broker: GONIO_FLEET_BROKER_USERNAME and GONIO_FLEET_BROKER_PASSWORD in the environment.
+    """
+    from gonio.errors import PeerError
+    from gonio.identity.broker import BrokerAddress
+    from gonio.simulators.fleet import FleetOptions
+
+    address = BrokerAddress.parse(
+        broker,
+        ca_file=broker_ca,
+        username=os.environ.get("GONIO_FLEET_BROKER_USERNAME"),
+        password=os.environ.get("GONIO_FLEET_BROKER_PASSWORD"),
+    )
+    options = FleetOptions(
+        kits=kits,
+        records=records,
+        rate=rate,
+        broker=address,
+        data_dir=data_dir,
+        truth=truth,
+        seed=seed,
+        at_once=at_once,
+        mqtt_version=mqtt_version,
+    )
+    result = asyncio.run(_until_done(options))
+    if result is None:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130)
+    if as_json:
+        typer.echo(json.dumps(result.as_json()))
+    if result.rejected:
+        raise PeerError(f"the clinic refused {result.rejected} records; the kits in {data_dir} keep them, with reasons")
+
+
+async def _until_done(options: "FleetOptions") -> "FleetResult | None":
+    """Run the fleet; None when a signal ended it."""
+    from gonio.simulators.fleet import run_fleet
+
+    # the fleet says of all its kits together what each uplink would say alone
+    for name in ("gonio.gateway.uplink", "mqtt"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    running = asyncio.ensure_future(run_fleet(options, _say_once()))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        return None
+
+
+def _say_once() -> "Callable[[str], None]":
+    """Give what says a sentence on stderr, and the same one again only after a while."""
+    said: dict[str, float] = {}
+
+    def say(text: str) -> None:
+        now = time.monotonic()
+        if now - said.get(text, -math.inf) >= _SAME_AGAIN_S:
+            for old in [one for one, at_s in said.items() if now - at_s >= _SAME_AGAIN_S]:
+                del said[old]
+            said[text] = now
+            typer.echo(f"{datetime.now().astimezone():%H:%M:%S} {text}", err=True)
+
+    return say

@@ -1,0 +1,231 @@
+"""One kit of a fleet while it is awake: a real outbox and a real uplink, and simulated sessions that go into them."""
+
+import asyncio
+import errno
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from gonio.errors import GonioError, UsageError
+from gonio.gateway.database import StoreWriteError
+from gonio.gateway.records import OutboxCounts
+from gonio.gateway.store import KitStore
+from gonio.gateway.uplink import MqttVersion, Uplink, UplinkTiming
+from gonio.identity.broker import BrokerAddress
+from gonio.simulators.fleet_history import Moment, Patient, history, patient
+from gonio.simulators.fleet_pace import Pace
+from gonio.simulators.fleet_session import simulated_draft
+from gonio.simulators.fleet_tally import Tally, Totals
+from gonio.simulators.fleet_truth import Truth, TruthLine
+from gonio.simulators.fleet_yard import Yard
+
+DISK_RETRY_S: Final = 5.0
+AT_A_TIME: Final = 20  # records that a kit makes before their lines of truth must be on the disk
+LOOK_S: Final = 1.0  # between two looks at how the sending goes
+PATIENCE_S: Final = 20.0  # with a clinic that is silent, before another kit may have the place
+AWAY_S: Final = 2.0  # likewise with a broker that is away
+_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the kits of a fleet share.
+
+    Attributes:
+        yard: their directories, and what they are to make.
+        broker: where they send.
+        truth: the file that tells what they hold, or None.
+        pace: how fast they make records.
+        share: records that a kit makes in one turn.
+        others_wait: whether a kit waits for a place.
+        tell: told what a person should know.
+        mqtt_version: of all uplinks.
+        timing: of all uplinks; None is a kit's own.
+        awake: the uplinks and outboxes of the kits that are awake, by number.
+        tally: how far the outboxes are.
+        kit_ids: the names of the kits that were looked at.
+    """
+
+    yard: Yard
+    broker: BrokerAddress
+    truth: Truth | None
+    pace: Pace
+    share: int
+    others_wait: Callable[[], bool]
+    tell: Callable[[str], None]
+    mqtt_version: MqttVersion = "3.1.1"
+    timing: UplinkTiming | None = None
+    awake: dict[int, tuple[KitStore, Uplink]] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    kit_ids: set[str] = field(default_factory=set)
+
+
+async def take_turn(shared: Shared, number: int) -> bool:
+    """Wake a kit: it makes its share of records and sends what it holds; then it sleeps.
+
+    Returns:
+        Whether it has made all its records and the clinic has answered each.
+
+    Raises:
+        UsageError: its outbox is damaged or in use, or does not hold what the truth file says.
+    """
+    store = await _open(shared, number)
+    try:
+        return await _Awake(shared, number, store).run()
+    finally:
+        shared.awake.pop(number, None)
+        await asyncio.to_thread(store.close)
+
+
+async def _open(shared: Shared, number: int) -> KitStore:
+    """Open the kit's outbox, or make it; a cancellation leaves none open."""
+    directory = shared.yard.kit_directory(number)
+
+    async def attempt() -> KitStore:
+        opening = asyncio.ensure_future(asyncio.to_thread(KitStore.open, directory))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            with suppress(GonioError):
+                (await opening).close()
+            raise
+        except UsageError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK:
+                raise StoreWriteError(str(error)) from error
+            raise
+
+    return await _insist(shared, attempt)
+
+
+async def _insist(shared: Shared, attempt: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """Try until the disk takes it."""
+    while True:
+        try:
+            return await attempt()
+        except StoreWriteError as error:
+            shared.tell(f"{error}; it is tried again")
+            await asyncio.sleep(DISK_RETRY_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    kit_id: str
+    outbox_id: UUID
+
+
+class _Awake:
+    """One turn of one kit."""
+
+    def __init__(self, shared: Shared, number: int, store: KitStore) -> None:
+        self._shared = shared
+        self._number = number
+        self._store = store
+        self._plan = shared.yard.plan
+
+    async def run(self) -> bool:
+        identity = await self._ask(lambda: _Identity(self._store.kit_id, self._store.outbox_id))
+        self._shared.kit_ids.add(identity.kit_id)
+        counts = await self._look()
+        made = Totals.of(counts).made
+        if self._shared.truth is not None:
+            await self._tell_truth(self._shared.truth, identity.kit_id, made)
+        if self._finished(counts):
+            return True
+        uplink = Uplink(
+            self._store,
+            self._shared.broker,
+            identity.kit_id,
+            mqtt_version=self._shared.mqtt_version,
+            timing=self._shared.timing,
+        )
+        self._shared.awake[self._number] = (self._store, uplink)
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(uplink.run(), name=f"fleet-uplink-{self._number}")
+            await self._make(identity, made)
+            await self._wait_for_the_clinic(uplink)
+            sending.cancel()
+        return self._finished(await self._look())
+
+    async def _ask(self, question: Callable[[], _T]) -> _T:
+        return await _insist(self._shared, lambda: asyncio.to_thread(question))
+
+    async def _look(self) -> OutboxCounts:
+        counts = await self._ask(self._store.counts)
+        self._shared.tally.look(self._number, counts)
+        return counts
+
+    def _finished(self, counts: OutboxCounts) -> bool:
+        return Totals.of(counts).made >= self._plan.records and not counts.pending
+
+    async def _tell_truth(self, truth: Truth, kit_id: str, made: int) -> None:
+        """Add the lines that a kill has cost, once the lines that are there are seen to be true."""
+        last = truth.last(kit_id)
+        if last is not None:
+            there = await self._ask(lambda: self._store.envelopes([last.sequence]))
+            if [envelope.record_id for envelope in there] != [last.record_id]:
+                raise UsageError(
+                    f"{truth.path} names record {last.sequence} of {kit_id}, and the kit does not hold it: the disk "
+                    "lost what it had committed, or the file is another fleet's"
+                )
+        begin = truth.missing_from(kit_id)
+        for first in range(begin, made + 1, 500):
+            numbers = range(first, min(first + 500, made + 1))
+            found = await self._ask(partial(self._store.envelopes, numbers))
+            await truth.add([TruthLine(kit_id, e.sequence or 0, e.record_id) for e in found])
+
+    async def _make(self, identity: _Identity, made: int) -> None:
+        end = min(self._plan.records, made + self._shared.share)
+        if made >= end:
+            return
+        moments = await asyncio.to_thread(history, self._plan.seed, self._number, self._plan.records, self._plan.until)
+        who = patient(self._plan.seed, self._number)
+        while made < end:
+            leave = await self._shared.pace.take(min(AT_A_TIME, end - made))
+            numbers = range(made + 1, made + leave + 1)
+            lines = await self._ask(partial(self._commit, identity, who, moments, numbers))
+            if self._shared.truth is not None:
+                await self._shared.truth.add(lines)
+            made += len(lines)
+            self._shared.tally.last_made_s = time.monotonic()
+
+    def _commit(
+        self, identity: _Identity, who: Patient, moments: Sequence[Moment], numbers: Sequence[int]
+    ) -> list[TruthLine]:
+        """Commit records, one transaction each, as a kit does; gives those that the disk took.
+
+        Raises:
+            StoreWriteError: it did not take the first.
+        """
+        lines: list[TruthLine] = []
+        for sequence in numbers:
+            draft = simulated_draft(
+                self._plan.seed, self._number, sequence, who, moments[sequence - 1], identity.outbox_id
+            )
+            try:
+                envelope = self._store.commit(draft)
+            except StoreWriteError:
+                if not lines:
+                    raise
+                break
+            if envelope.sequence != sequence:
+                raise UsageError(f"{self._store.path} holds records that are not this fleet's: name another directory")
+            lines.append(TruthLine(identity.kit_id, sequence, envelope.record_id))
+        return lines
+
+    async def _wait_for_the_clinic(self, uplink: Uplink) -> None:
+        """Wait until all is answered, or nothing is answered for long and another kit wants the place."""
+        loop = asyncio.get_running_loop()
+        settled, since_s = uplink.status.settled, loop.time()
+        while not await _insist(self._shared, lambda: uplink.drain(LOOK_S)):
+            status, now_s = uplink.status, loop.time()
+            if status.settled != settled:
+                settled, since_s = status.settled, now_s
+            patience_s = PATIENCE_S if status.state == "connected" else AWAY_S
+            if now_s - since_s >= patience_s and self._shared.others_wait():
+                return
