@@ -133,7 +133,11 @@ class VirtualAdapter:
         self.require_service()
         async with self._scan_switch:
             if self._scanners == 0:
-                await uninterrupted(self.central.start_scanning(legacy=True, filter_duplicates=False))
+                try:
+                    await uninterrupted(self.central.start_scanning(legacy=True, filter_duplicates=False))
+                except asyncio.CancelledError:  # it has begun, and nobody would end it
+                    await uninterrupted(self.central.stop_scanning(legacy=True))
+                    raise
             self._scanners += 1
 
     async def stop_scanning(self) -> None:

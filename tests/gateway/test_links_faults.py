@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from gonio.drivers.link_values import Patience
 from gonio.gateway.links.hub import LinkHub, LinkOptions
 from gonio.gateway.links.keeper import SensorKeeper
 from gonio.gateway.links.pauses import LinkTiming
-from gonio.gateway.links.service import FixedBluetooth
+from gonio.gateway.links.service import AdapterPort, FixedBluetooth
 from gonio.gateway.links.table import State
 from gonio.simulators.bleak_adapter import NO_SERVICES, VirtualAdapter
 from gonio.simulators.bleak_backend import backends
@@ -356,6 +356,42 @@ async def test_a_sensor_that_sends_nothing_over_a_link_that_stands_is_connected_
         one.crowd.radio.set_conditions(keeper.address, AirConditions())
         await one.until(keeper, State.STREAMING)
         assert keeper.report().reconnects >= 1
+
+
+class Switchable(FixedBluetooth):
+    """A Bluetooth whose adapter can be switched off and on by the kit, which makes it hear again."""
+
+    def __init__(self, one: Crowd) -> None:
+        super().__init__(one.bluetooth.adapters())
+        self.one = one
+        self.times = 0
+
+    async def revive(self, port: AdapterPort) -> bool:
+        self.times += 1
+        self.change(())
+        await asyncio.sleep(0.05)
+        for address in self.one.sensors:
+            self.one.radio.set_conditions(address, AirConditions())
+        self.change((port,))
+        return True
+
+
+async def test_an_adapter_that_hears_nobody_at_all_is_switched_off_and_on_once() -> None:
+    def deaf(one: Crowd) -> None:
+        for address in one.sensors:
+            one.radio.set_conditions(address, AirConditions(heard=False))
+
+    options = LinkOptions(timing=replace(QUICK.timing, deaf_s=0.8, revive_s=600.0), patience=QUICK.patience)
+    async with rig(COUNTED, PLAIN, before=deaf, bluetooth=Switchable, options=options) as one:
+        await one.streams()
+        deaf(one.crowd)
+        for keeper in one.keepers:
+            one.crowd.drop(keeper.address)
+        await one.until(one.keepers[0], State.MISSING)
+        await asyncio.sleep(1.5)  # long enough for a second time, if there were one
+        assert isinstance(one.crowd.bluetooth, Switchable)
+        assert one.crowd.bluetooth.times == 1
+        assert sum("switched off and on" in sentence for sentence in one.crowd.sentences) == 1
 
 
 async def test_a_notification_makes_no_task() -> None:

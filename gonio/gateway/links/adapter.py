@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NoReturn
 
@@ -37,6 +38,7 @@ class Adapter:
         timing: LinkTiming,
         on_heard: OnHeard,
         on_change: Callable[[], None],
+        on_deaf: "Callable[[Adapter], None]",
     ) -> None:
         """Prepare.
 
@@ -47,6 +49,7 @@ class Adapter:
             timing: how long to listen at a stretch, and to pause where that is not possible.
             on_heard: told of every advertisement.
             on_change: told when ``trouble`` begins or ends.
+            on_deaf: told when it has heard nobody for long.
         """
         self.port = port
         self.slots = slots
@@ -57,6 +60,8 @@ class Adapter:
         self._timing = timing
         self._on_heard = on_heard
         self._on_change = on_change
+        self._on_deaf = on_deaf
+        self._deaf_s = 0.0  # of listening, since anybody was heard
         self._turn = asyncio.Lock()
         self._asking = 0  # tasks that have the turn for a connection, or wait for it
         self._asked_for = asyncio.Event()  # somebody waits for the turn, or nobody is looked for any more
@@ -102,14 +107,28 @@ class Adapter:
         self._asked_for.clear()
         async with listening(
             self._profiles,
-            lambda found: self._on_heard(self, found),
+            self._on_found,
             scanner_backend=self.port.scanner_backend,
             adapter=self.port.bluez,
+            others=True,
         ):
             self._note(None)
+            loop = asyncio.get_running_loop()
+            began_s, deaf_s = loop.time(), self._deaf_s
+            self._deaf_s = math.inf  # until somebody is heard
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timing.slice_s):
                     await self._asked_for.wait()
+            if math.isinf(self._deaf_s):
+                self._deaf_s = deaf_s + loop.time() - began_s
+        if self._deaf_s >= self._timing.deaf_s:
+            self._deaf_s = 0.0
+            self._on_deaf(self)
+
+    def _on_found(self, found: FoundSensor) -> None:
+        self._deaf_s = 0.0
+        if found.family:
+            self._on_heard(self, found)
 
     def _note(self, trouble: str | None) -> None:
         changed = not self.tried or trouble != self.trouble

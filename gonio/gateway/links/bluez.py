@@ -21,7 +21,7 @@ from gonio.gateway.links.service import AdapterPort, BluetoothService, FixedBlue
 
 if sys.platform == "linux":  # only there it is installed, and only there it is used
     from bleak.backends.bluezdbus.utils import get_dbus_authenticator
-    from dbus_fast import BusType, DBusFastError, MessageFlag, MessageType, unpack_variants
+    from dbus_fast import BusType, DBusFastError, MessageFlag, MessageType, Variant, unpack_variants
     from dbus_fast.aio import MessageBus
     from dbus_fast.message import Message
 
@@ -109,6 +109,23 @@ class BluezService:
                     await asyncio.sleep(_SETTLE_S)  # bluetoothd 5.66 died of one that came while an attempt ended
                     await _call(bus, _BLUEZ, str(device.get("Adapter")), _ADAPTER, "RemoveDevice", "o", path)
         return held
+
+    async def revive(self, port: AdapterPort) -> bool:
+        """Switch an adapter off and on: it may be in a state in which it scans and hears nobody, until that is done."""
+        bus = self._bus
+        if bus is None or port.bluez is None:
+            return False
+        path = f"/org/bluez/{port.bluez}"
+        try:
+            await _switch(bus, path, on=False)
+            try:
+                await asyncio.sleep(_SETTLE_S)
+            finally:  # also when the kit is being left: nobody else would switch it on again
+                await _switch(bus, path, on=True)
+        except _BusError as error:
+            log.warning("the adapter %s could not be switched off and on: %s", port.name, error)
+            return False
+        return True
 
     async def _live(self, on_change: Callable[[], None], known: asyncio.Event) -> None:
         told = False
@@ -203,6 +220,10 @@ async def _call(
     if answer is None or answer.message_type is MessageType.ERROR:
         raise _BusError(f"{member}: {None if answer is None else answer.error_name}")
     return list(answer.body)
+
+
+async def _switch(bus: MessageBus, path: str, *, on: bool) -> None:
+    await _call(bus, _BLUEZ, path, _PROPERTIES, "Set", "ssv", _ADAPTER, "Powered", Variant("b", on))
 
 
 async def _objects(bus: MessageBus) -> _Objects:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ class LinkHub:
         self._tasks: asyncio.TaskGroup
         self._keeping: list[asyncio.Task[None]] = []
         self._was_usable = True
+        self._revived_s: dict[str, float] = {}  # by adapter; nobody has more than a few
 
     async def __aenter__(self) -> Self:
         """Take the adapters that are there."""
@@ -172,11 +174,25 @@ class LinkHub:
                     timing=self.options.timing,
                     on_heard=self._on_heard,
                     on_change=self._on_usable,
+                    on_deaf=self._on_deaf,
                 )
                 task = self._tasks.create_task(adapter.run(), name=f"adapter-{name}")
                 self._adapters[name] = (adapter, task)
         self._listen()
         self._on_usable()
+
+    def _on_deaf(self, adapter: Adapter) -> None:
+        """Switch an adapter off and on that hears nobody at all, where no link would be lost by it, now and then."""
+        name, now_s = adapter.port.name, asyncio.get_running_loop().time()
+        if adapter.held or now_s - self._revived_s.get(name, -math.inf) < self.options.timing.revive_s:
+            return
+        self._revived_s[name] = now_s
+        # A task of its own: the adapter's ends when the adapter is off.
+        self._tasks.create_task(self._revive(adapter), name=f"revive-{name}")
+
+    async def _revive(self, adapter: Adapter) -> None:
+        if await self.service.revive(adapter.port):
+            self.tell(f"the Bluetooth adapter {adapter.port.name} heard nobody at all: it was switched off and on")
 
     def _on_usable(self) -> None:
         usable = self.trouble is None

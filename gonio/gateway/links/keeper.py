@@ -258,7 +258,7 @@ class SensorKeeper:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._told.get(text, -_AGAIN_S) < _AGAIN_S and self.state is not State.STREAMING:
             return
-        if len(self._told) >= _REMEMBERED:
+        if len(self._told) >= _REMEMBERED or self.state is State.STREAMING:  # what comes after is news again
             self._told.clear()
         self._told[text] = now_s
         advice = self.advice

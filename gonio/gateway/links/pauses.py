@@ -20,6 +20,8 @@ class LinkTiming:
         first_data_s: from the start of a stream to its first notification.
         silence_s: after which a suspect sensor is lost although it answers.
         steady_s: of streaming, after which earlier failures are forgotten.
+        deaf_s: of listening without an advertisement of anybody, after which an adapter is suspected to hear nothing.
+        revive_s: after which it may be switched off and on again, once more.
         full_pause_s: where no adapter has room.
         unavailable_s: before Bluetooth is tried again although nothing told that it is back.
     """
@@ -35,6 +37,8 @@ class LinkTiming:
     first_data_s: float = 10.0
     silence_s: float = 3.0
     steady_s: float = 10.0
+    deaf_s: float = 60.0
+    revive_s: float = 300.0
     full_pause_s: float = 5.0
     unavailable_s: float = 3.0
 

@@ -46,6 +46,10 @@ class BluetoothService(Protocol):
         """
         ...
 
+    async def revive(self, port: AdapterPort) -> bool:
+        """Switch an adapter off and on; tell whether that could be done."""
+        ...
+
 
 class FixedBluetooth:
     """Adapters that are there: the platform's one where nothing tells more of it, or virtual ones."""
@@ -76,4 +80,8 @@ class FixedBluetooth:
 
     async def release(self, address: str, *, firmly: bool = False) -> bool:  # noqa: ARG002 - there is nobody to ask
         """End nothing."""
+        return False
+
+    async def revive(self, port: AdapterPort) -> bool:  # noqa: ARG002 - there is nobody to ask
+        """Switch nothing."""
         return False
