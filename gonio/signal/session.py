@@ -32,7 +32,7 @@ _FAST_HZ, GRID_HZ = 120.0, 100.0
 #: What is said of two sensors, and means nothing where one was of no use.
 _OF_TWO: Final = frozenset({"sign-uncertain", "other-exercise", "sensors-exchanged", "same-segment"})
 #: What is said of an angle of the knee, and means nothing where there is none for want of a gyroscope.
-_OF_ANGLE: Final = frozenset({"not-calibrated", "sign-uncertain", "no-standing", "zero-assumed"})
+_OF_ANGLE: Final = frozenset({"not-calibrated", "sign-uncertain", "no-standing", "zero-assumed", "pose-missed"})
 #: A sensor that ends this much before the other was silent while the leg may have moved, s.
 _EARLY_END_S: Final = 2.0
 

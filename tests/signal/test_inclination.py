@@ -181,3 +181,13 @@ def test_no_force_tells_no_direction_but_the_last() -> None:
 def test_a_rate_is_above_zero() -> None:
     with pytest.raises(ValueError, match="rate_hz"):
         InclinationFilter(0.0)
+
+
+def test_a_pose_sets_no_zero_and_is_not_asked_for_again(slides: dict[Segment, SampleChunk]) -> None:
+    session = Session(exercise="heel-slide", side="right", rate_hz=RATE)
+    session.pose(0.5, 2.5, 0.0)
+    for segment in SEGMENTS:
+        session.feed(segment, slides[segment])
+    session.finish()
+    assert session.result().zero == "none"
+    assert session.result().flags == (INCLINATION_ONLY,)
