@@ -35,7 +35,9 @@ _LINE: Final = 80
 
 
 def decode(
-    family: Annotated[str, typer.Argument(help="Sensor family, as `gonio devices` lists them.")],
+    family: Annotated[
+        str, typer.Argument(help="Sensor family, as `gonio devices` lists them; a capture can be listed without.")
+    ] = "",
     characteristic: Annotated[
         str, typer.Argument(help="UUID of the characteristic, or its beginning: 15172004, ffe4.")
     ] = "",
@@ -52,6 +54,15 @@ def decode(
     """Decode packets; ends with status 1 when one is cut short or is none of the family's."""
     from gonio.firmware_profiles import get_profile
 
+    if capture is not None and not family:
+        listed = _list_capture(capture)
+        if as_json:
+            sys.stdout.write(json.dumps(listed) + "\n")
+        else:
+            _show_capture("no family", listed)
+        return
+    if not family:
+        raise UsageError("give a sensor family, a characteristic and packets in hexadecimal, or --capture FILE")
     profile = get_profile(family)
     chosen = _settings(profile, settings or [])
     if capture is not None:
@@ -66,11 +77,22 @@ def decode(
     if as_json:
         sys.stdout.write(json.dumps(decoded) + "\n")
     elif capture is not None:
-        _show_capture(profile, decoded)
+        _show_capture(family, decoded)
     else:
-        _show(profile, packets or [], decoded)
+        _show(profile.family, packets or [], decoded)
     if any(_incomplete(one) for one in decoded):
         raise typer.Exit(1)
+
+
+def _list_capture(path: Path) -> list[dict[str, object]]:
+    """List what a capture holds, as it came: what one has of a sensor that has no profile yet."""
+    from gonio.drivers.capture import read_capture
+
+    _, values = read_capture(path)
+    return [
+        {"characteristic": v.characteristic, "arrival_s": v.arrival_s, "bytes": len(v.data), "hex": v.data.hex()}
+        for v in values
+    ]
 
 
 def _decode_capture(profile: Profile, path: Path, only: str, settings: dict[str, object]) -> list[dict[str, object]]:
@@ -142,14 +164,15 @@ def _incomplete(decoded: dict[str, object]) -> bool:
     return bool(decoded.get("truncated")) or "error" in decoded
 
 
-def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]) -> None:
+def _show(family: str, packets: list[str], decoded: list[dict[str, object]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     for text, one in zip(packets, decoded, strict=True):
         shown = text if len(text) <= _LINE else f"{text[: _LINE - 3]}..."
-        table = Table(title=f"{profile.family}: {shown}", title_justify="left", show_header=False)
+        console.print(f"{family}: {shown}", style="italic", highlight=False)
+        table = Table(show_header=False)
         table.add_column(style="bold")
         table.add_column(overflow="fold")
         for name, value in _rows(one):
@@ -159,7 +182,7 @@ def _show(profile: Profile, packets: list[str], decoded: list[dict[str, object]]
             console.print(hint, highlight=False)
 
 
-def _show_capture(profile: Profile, decoded: list[dict[str, object]]) -> None:
+def _show_capture(family: str, decoded: list[dict[str, object]]) -> None:
     """Show for each characteristic of a capture how much of it decodes, and its first packet."""
     from collections import Counter
 
@@ -168,7 +191,7 @@ def _show_capture(profile: Profile, decoded: list[dict[str, object]]) -> None:
     for uuid, count in counts.items():
         first = next(one for one in decoded if one["characteristic"] == uuid)
         about = f"{uuid[:8]}: {count} packets, {bad[uuid]} of them cut or foreign; the first"
-        _show(profile, [about], [{name: value for name, value in first.items() if name != "characteristic"}])
+        _show(family, [about], [{name: value for name, value in first.items() if name != "characteristic"}])
 
 
 def _hints(decoded: dict[str, object]) -> list[str]:

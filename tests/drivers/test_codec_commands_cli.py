@@ -166,6 +166,16 @@ def test_a_capture_is_shown_by_characteristic(tmp_path: Path) -> None:
     assert shown.count("battery_percent") == 1
 
 
+def test_a_capture_of_a_sensor_without_a_profile_is_listed(tmp_path: Path) -> None:
+    foreign = "0000ffe4-0000-1000-8000-00805f9a34fb"
+    path = _capture(tmp_path, (foreign, "0a0b"), (foreign, "0c"))
+    assert json.loads(_run("decode", "--capture", path, "--json").output) == [
+        {"characteristic": foreign, "arrival_s": 0.0, "bytes": 2, "hex": "0a0b"},
+        {"characteristic": foreign, "arrival_s": 1.0, "bytes": 1, "hex": "0c"},
+    ]
+    assert "0000ffe4: 2 packets" in _run("decode", "--capture", path).output
+
+
 def test_what_a_capture_holds_of_another_product_is_an_error_of_its_packet(tmp_path: Path) -> None:
     foreign = "0000ffe4-0000-1000-8000-00805f9a34fb"
     result = _run("decode", "movella_dot", "--capture", _capture(tmp_path, (foreign, "00")), "--json")
@@ -173,10 +183,10 @@ def test_what_a_capture_holds_of_another_product_is_an_error_of_its_packet(tmp_p
     assert json.loads(result.output)[0]["error"] == f"movella_dot has no characteristic {foreign}"
 
 
-@pytest.mark.parametrize("arguments", [[], ["15172004"]])
+@pytest.mark.parametrize("arguments", [[], ["movella_dot"], ["movella_dot", "15172004"]])
 def test_decode_wants_packets_or_a_capture(arguments: list[str]) -> None:
-    result = _run("decode", "movella_dot", *arguments)
-    assert "give a characteristic and packets" in str(result.exception)
+    result = _run("decode", *arguments)
+    assert "a characteristic and packets in hexadecimal, or --capture FILE" in str(result.exception)
 
 
 def test_where_several_layouts_fit_it_says_how_to_tell_which() -> None:
