@@ -6,7 +6,7 @@ Every family's packets (decoded alone) and streams (fed in runs, as a connection
 were mutated, streams that were cut, spliced and interleaved, and plain noise. Allowed are a decoded packet and the
 codecs' own error. Printed are inputs a second, what else was raised, the longest run of samples that one notification
 gave, and how the process's memory grew. With ``--guided`` atheris chooses the inputs by the code that they reach
-(pip install atheris; slower by two orders).
+(pip install atheris).
 """
 
 import argparse
@@ -54,16 +54,16 @@ class Fuzzer:
         self.faults: dict[str, str] = {}
         self.longest_run = 0
         self._chance = chance
-        self._profiles = builtin_profiles()
-        self._seeds = {profile.family: _seeds(profile) for profile in self._profiles}
-        self._streaming = [profile for profile in self._profiles if profile.sequences is not None]
+        self.profiles = builtin_profiles()
+        self._seeds = {profile.family: _seeds(profile) for profile in self.profiles}
+        self._streaming = [profile for profile in self.profiles if profile.sequences is not None]
 
     def go(self) -> None:
         """Try one packet, or one run of a stream."""
         if self._chance.random() < 1 / RUN:
             self.stream(self._chance.choice(self._streaming), lambda seeds: self._mutated(self._chance.choice(seeds)))
         else:
-            profile = self._chance.choice(self._profiles)
+            profile = self._chance.choice(self.profiles)
             self.packet(profile, self._mutated(self._chance.choice(self._seeds[profile.family])))
 
     def packet(self, profile: Profile, data: bytes) -> None:
@@ -183,7 +183,7 @@ def guided(fuzzer: Fuzzer, inputs: int, seed: int) -> None:
 
     def one(data: bytes) -> None:
         provider = atheris.FuzzedDataProvider(data)
-        profile = provider.PickValueInList(list(fuzzer._profiles))  # noqa: SLF001 - its own script
+        profile = provider.PickValueInList(list(fuzzer.profiles))
         rest = provider.ConsumeBytes(LONGEST)
         fuzzer.packet(profile, rest)
         if fuzzer.faults:

@@ -114,7 +114,8 @@ def _which(need: str) -> str | None:
 
 
 def _output(*command: str, folder: Path | None = None) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    program = _which(command[0]) or command[0]  # not all are where a user who is not root looks
+    done = subprocess.run([program, *command[1:]], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise MachineError(f"{shlex.join(command)} failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

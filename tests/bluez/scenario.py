@@ -2,9 +2,9 @@
 
     python -m tests.bluez.scenario
 
-Five simulated sensors, four of them at 60 Hz and one at 100 Hz, stream to the kit's own code; links are lost,
-bluetoothd is killed, the adapter is switched off and on. What came of it goes to ``summary.json`` in the machine's
-folder.
+Five simulated sensors, four of them at 60 Hz and one at 100 Hz of a world at a quarter of the machine's speed, stream
+to the kit's own link supervisor; links are lost, bluetoothd is killed, the adapter is switched off and on. What came
+of it goes to ``summary.json`` in the machine's folder.
 """
 
 import asyncio
