@@ -73,6 +73,7 @@ class FakeBluez:
         self._roles: dict[str, tuple[FakeSensor, str]] = {}  # by a characteristic's path
         self._requests: defaultdict[str, set[str]] = defaultdict(set)  # programs that want notifications, by path
         self._discovering: defaultdict[str, set[str]] = defaultdict(set)  # programs that scan, by adapter
+        self._deaf: set[str] = set()
         self._bus: MessageBus | None = None
         self._methods: dict[str, Callable[[Message, str], Message]] = {
             "StartDiscovery": self._start_discovery,
@@ -129,6 +130,7 @@ class FakeBluez:
         """Switch an adapter: its links end."""
         self.change(adapter_path(adapter), ADAPTER, Powered=Variant("b", on))
         if not on:
+            self._deaf.discard(adapter)
             self._discovering[adapter].clear()
             for sensor in self._sensors:
                 if sensor.connected and device_path(sensor, adapter) in self._objects:
@@ -141,6 +143,10 @@ class FakeBluez:
         path = device_path(sensor, adapter)
         self.change(path, DEVICE, Connected=Variant("b", True))
         self.resolve(path)
+
+    def deafen(self, adapter: str) -> None:
+        """Let an adapter scan and hear nobody, until it is switched off and on."""
+        self._deaf.add(adapter)
 
     def unplug(self, adapter: str) -> None:
         """Pull an adapter out: its links end."""
@@ -216,7 +222,8 @@ class FakeBluez:
     async def _advertise(self) -> None:
         while True:
             await asyncio.sleep(_ADVERTISING_S)
-            for adapter in [adapter for adapter, programs in self._discovering.items() if programs]:
+            scanning = {adapter for adapter, programs in self._discovering.items() if programs}
+            for adapter in scanning - self._deaf:
                 for sensor in self._sensors:
                     if not sensor.connected:
                         self._heard(sensor, adapter)

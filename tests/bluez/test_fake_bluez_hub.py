@@ -42,6 +42,7 @@ QUICK = LinkOptions(
         first_data_s=2.0,
         silence_s=0.4,
         unavailable_s=0.2,
+        deaf_s=1.5,
     ),
     patience=Patience(connect_s=1.0, attempts=1, operation_s=1.0, mtu_s=0.5, disconnect_s=1.0),
 )
@@ -207,6 +208,17 @@ async def test_a_connection_that_a_dead_program_left_is_ended(bus_address: str) 
             assert daemon.calls.index(("Disconnect", device_path(sensor))) < daemon.calls.index(
                 ("Connect", device_path(sensor))
             )
+
+
+async def test_an_adapter_that_hears_nobody_is_switched_off_and_on(bus_address: str) -> None:
+    sensor = FakeSensor()
+    async with bluez(bus_address, sensor) as daemon, kept(sensor) as (taken,):
+        await taken.more()
+        daemon.deafen("hci0")
+        daemon.lose(sensor)
+        await taken.more()
+        assert taken.nothing_is_doubled()
+        assert taken.every_loss_is_counted()
 
 
 async def test_leaving_ends_every_connection(bus_address: str) -> None:
