@@ -25,12 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _find(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    debians = ":".join(str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin"))
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:{debians}")
 
 
 def pytest_report_header() -> str:
     """Say at the top which peers this run has."""
-    peers = ("mosquitto", "chromium", "dbus-daemon", "qemu-system-x86_64")
+    peers = ("mosquitto", "chromium", "dbus-daemon", "postgres", "qemu-system-x86_64")
     return "real peers: " + ", ".join(f"{p} {'found' if _find(p) else 'MISSING'}" for p in peers)
 
 

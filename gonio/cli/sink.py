@@ -22,7 +22,12 @@ app = typer.Typer(
     help="The clinic's intake: store what kits send, and prove that it is complete.", no_args_is_help=True
 )
 
-StoreUrl = Annotated[str, typer.Option("--store", metavar="URL", help="The clinic's book: sqlite:///path/to/file.")]
+StoreUrl = Annotated[
+    str,
+    typer.Option(
+        "--store", metavar="URL", help="The clinic's book: sqlite:///path/to/file or postgresql://user@host/database."
+    ),
+]
 
 #: Missing sequences named one by one for an outbox; a forged sequence could otherwise ask for a list of 2^53.
 MAX_LISTED: Final = 10_000

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, delete, insert, select, update
 
+from gonio.cloud_sink.bulk import ON_CONFLICT_SKIP, insert_rows
 from gonio.cloud_sink.derive import Derived, Source, derive
-from gonio.cloud_sink.intake import bindings_of
+from gonio.cloud_sink.intake import bindings_of, lock_kits
 from gonio.cloud_sink.schema import DERIVED, HOME_CLINIC, KIT_BINDINGS, KITS, PATIENTS, RECORDS
 from gonio.errors import UsageError
 from gonio.messages import Kind, KitId, SessionSummary, new_record_id
@@ -45,10 +46,9 @@ def add_kit(connection: Connection, kit_id: str, label: str | None) -> None:
         _KIT_ID.validate_python(kit_id)
     except ValidationError as error:
         raise UsageError(f"{kit_id!r} is no kit id: 3 to 64 small letters, digits and dashes") from error
-    if connection.execute(select(KITS.c.kit_id).where(KITS.c.kit_id == kit_id)).first() is None:
-        row = {"kit_id": kit_id, "clinic_id": HOME_CLINIC, "label": label or "", "first_seen_at": datetime.now(UTC)}
-        connection.execute(insert(KITS).values(row))
-    elif label is not None:
+    row = {"kit_id": kit_id, "clinic_id": HOME_CLINIC, "label": label or "", "first_seen_at": datetime.now(UTC)}
+    known = not insert_rows(connection, KITS, [row], ON_CONFLICT_SKIP)
+    if known and label is not None:
         connection.execute(update(KITS).where(KITS.c.kit_id == kit_id).values(label=label))
 
 
@@ -57,7 +57,7 @@ def bind_kit(
 ) -> None:
     """Give a kit to a patient from a moment on; see ``Store.bind_kit``."""
     add_kit(connection, kit_id, None)
-    kit_clinic = connection.execute(select(KITS.c.clinic_id).where(KITS.c.kit_id == kit_id)).scalar_one()
+    kit_clinic = lock_kits(connection, [kit_id], to_change=True)[kit_id]
     patient_clinic = connection.execute(
         select(PATIENTS.c.clinic_id).where(PATIENTS.c.patient_id == patient_id)
     ).scalar_one_or_none()
@@ -94,6 +94,7 @@ def bind_kit(
 
 def unbind_kit(connection: Connection, kit_id: str, *, at: datetime) -> None:
     """Take a kit back from a moment on; see ``Store.unbind_kit``."""
+    lock_kits(connection, [kit_id], to_change=True)
     columns = KIT_BINDINGS.c
     held = connection.execute(
         select(columns.binding_id).where(columns.kit_id == kit_id, columns.bound_to.is_(None), columns.bound_from < at)
@@ -106,7 +107,8 @@ def unbind_kit(connection: Connection, kit_id: str, *, at: datetime) -> None:
 
 def rederive(connection: Connection) -> None:
     """Make all derived tables again; see ``Store.rederive``."""
-    for kit_id in connection.execute(select(KITS.c.kit_id)).scalars().all():
+    kits = connection.execute(select(KITS.c.kit_id)).scalars().all()
+    for kit_id in lock_kits(connection, sorted(kits), to_change=True):
         _rederive_kit(connection, kit_id)
 
 
@@ -139,5 +141,4 @@ def _rederive_kit(connection: Connection, kit_id: str) -> None:
         summary = SessionSummary.model_validate_json(row["payload"]) if is_session else None
         derive(Source(**header, summary=summary), bindings, derived)
     for table in reversed(DERIVED):
-        if derived.rows[table]:
-            connection.execute(insert(table), derived.rows[table])
+        insert_rows(connection, table, derived.rows[table])

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Table
 
-from gonio.cloud_sink.schema import DAY_ENTRIES, DERIVED, REPETITIONS, SESSIONS
+from gonio.cloud_sink.bulk import Row
+from gonio.cloud_sink.schema import DAY_ENTRIES, DERIVED, SESSIONS
 from gonio.messages import Kind, SessionSummary
-
-Row: TypeAlias = dict[str, Any]  # one row of a table, by column name
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,6 @@ def derive(source: Source, bindings: Sequence[Binding], into: Derived) -> None:
     binding = whose(source, bindings)
     if source.summary is not None:
         into.rows[SESSIONS].append(_session(source, source.summary, binding))
-        into.rows[REPETITIONS].extend(_repetitions(source, source.summary))
     if binding is not None and source.kind in {Kind.SESSION, Kind.CHECK_IN}:
         into.rows[DAY_ENTRIES].append(
             {
@@ -104,22 +101,3 @@ def _session(source: Source, summary: SessionSummary, binding: Binding | None) -
         "min_flexion_deg": summary.min_flexion_deg,
         "ok_fraction": summary.ok_fraction,
     }
-
-
-def _repetitions(source: Source, summary: SessionSummary) -> list[Row]:
-    return [
-        {
-            "record_id": source.record_id,
-            "number": number,
-            "clinic_id": source.clinic_id,
-            "start_s": rep.start_s,
-            "peak_s": rep.peak_s,
-            "end_s": rep.end_s,
-            "signal": rep.signal,
-            "peak_flexion_deg": rep.peak_flexion_deg,
-            "min_flexion_deg": rep.min_flexion_deg,
-            "rom_deg": rep.rom_deg,
-            "measured": rep.measured,
-        }
-        for number, rep in enumerate(summary.reps, start=1)
-    ]

@@ -3,21 +3,39 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy import URL, Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from gonio.cloud_sink.address import parse_address, shown
+from gonio.cloud_sink.postgres_book import (
+    check_server,
+    lock_migrations,
+    postgres_engine,
+    postgres_reader,
+    why_no_postgres,
+)
 from gonio.cloud_sink.schema import REVISION
+from gonio.cloud_sink.sqlite_book import sqlite_engine, sqlite_writer, why_no_sqlite
 from gonio.errors import GonioError, RetryableError, UsageError
 
-BUSY_TIMEOUT_MS: Final = 10_000  # how long one writer waits for another: far above the longest transaction
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-_BEGIN: Final = "gonio_begin"
+
+#: PostgreSQL's own words for "try that again": serialization failure, deadlock.
+_CLASHES: Final = frozenset({"40001", "40P01"})
+#: Classes of its errors that pass without anybody changing the book or this software: connections, transactions
+#: that a failover or a timeout ended, clashes, resources (full disk, too many connections), an operator, I/O.
+_PASSING: Final = frozenset({"08", "25", "40", "53", "55", "57", "58"})
 
 
 class StoreUnavailableError(RetryableError):
-    """The book cannot be reached or written just now (locked, disk full, I/O error); nothing was changed."""
+    """The book cannot be reached or written just now (locked, disk full, I/O error, server gone).
+
+    Nothing was changed, but where the connection broke during the commit itself: then nobody can say, and the same
+    call again is safe for whatever the book knows by an id.
+    """
 
 
 class StoreError(GonioError):
@@ -28,32 +46,20 @@ def open_engine(url: str, *, create: bool) -> Engine:
     """Open a database and bring its tables up to date.
 
     Args:
-        url: ``sqlite:///path/to/file``.
-        create: whether a missing file is made.
+        url: ``sqlite:///path/to/file`` or ``postgresql://user[:password]@host[:port]/database``.
+        create: whether a missing file, or the tables of an empty database, are made.
 
     Raises:
-        UsageError: the URL, the path or the file is of no use, with what to do about it.
+        UsageError: the address or what is there is of no use, with what to do about it.
     """
-    path = _sqlite_path(_parse(url))
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder where the store's file should be: name a file, or move the folder aside")
-    if not path.exists():
-        _create(path, create=create)
-    elif not create and path.is_file() and path.stat().st_size == 0:
-        raise UsageError(f"{path} is empty and no store: name another file")
-    engine = create_engine(URL.create("sqlite", database=str(path)))
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
+    where = parse_address(url)
+    engine = postgres_engine(where) if isinstance(where, URL) else sqlite_engine(where, create=create)
     try:
-        _migrate(writer(engine))
-    except OperationalError as error:
+        _migrate(engine, where, create=create)
+    except DBAPIError as error:
         engine.dispose()
-        raise UsageError(_cannot_open(path, error)) from error
-    except DatabaseError as error:
-        engine.dispose()
-        raise UsageError(
-            f"{path} is not a gonio store or is damaged ({error.orig}): name another file or restore a backup"
-        ) from error
+        why = why_no_postgres(where, error) if isinstance(where, URL) else why_no_sqlite(where, error)
+        raise UsageError(why) from error
     except GonioError:
         engine.dispose()
         raise
@@ -61,99 +67,83 @@ def open_engine(url: str, *, create: bool) -> Engine:
 
 
 def writer(engine: Engine) -> Engine:
-    """Give the same engine for transactions that write: they take SQLite's write lock at their beginning.
+    """Give the same engine for transactions that write."""
+    return sqlite_writer(engine) if engine.dialect.name == "sqlite" else engine
 
-    A transaction that reads first and takes the lock later can be refused halfway; this one waits at its start.
-    """
-    return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+
+def reader(engine: Engine) -> Engine:
+    """Give the same engine for transactions that read; each sees one moment of the book."""
+    return engine if engine.dialect.name == "sqlite" else postgres_reader(engine)
 
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Raise what the database raises as our own errors."""
+    """Raise what the database raises as our own errors; their text has no content of the book."""
     try:
         yield
-    except OperationalError as error:
-        raise StoreUnavailableError(f"the store cannot be used just now: {error.orig}") from error
-    except DatabaseError as error:
-        raise StoreError(f"the store refused: {error.orig}") from error
+    except PoolTimeoutError as error:
+        raise StoreUnavailableError("the store cannot be used just now: all its connections are busy") from error
+    except DBAPIError as error:
+        if passes(error):
+            raise StoreUnavailableError(f"the store cannot be used just now: {_said(error)}") from error
+        raise StoreError(f"the store refused: {_said(error)}") from error
 
 
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise UsageError("the store's address cannot be read: write sqlite:///path/to/file") from error
-    if parsed.get_backend_name() == "postgresql":
-        raise UsageError("PostgreSQL is not supported yet: use sqlite:///path/to/file")
-    if parsed.get_backend_name() != "sqlite":
-        raise UsageError(f"a store cannot be {parsed.get_backend_name()}: write sqlite:///path/to/file")
-    return parsed
+def passes(error: DBAPIError) -> bool:
+    """Tell whether the same may succeed later."""
+    state = _state(error)
+    if state is None:  # SQLite; or the connection is gone
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return state[:2] in _PASSING
 
 
-def _sqlite_path(url: URL) -> Path:
-    if not url.database or url.database == ":memory:" or url.query:
-        raise UsageError("the store's address must name a file: write sqlite:///path/to/file")
-    return Path(url.database).absolute()
+def clashed(error: DBAPIError) -> bool:
+    """Tell whether two transactions met, so that the same should be tried again at once."""
+    return _state(error) in _CLASHES
 
 
-def _create(path: Path, *, create: bool) -> None:
-    if not create:
-        raise UsageError(f"there is no store at {path}")
-    if not path.parent.is_dir():
-        raise UsageError(f"the folder {path.parent} does not exist: create it or name another file")
-    try:
-        path.touch(mode=0o600, exist_ok=True)  # patients' names: for the owner's eyes only, its WAL likewise
-    except OSError as error:
-        raise UsageError(f"the store {path} cannot be created: {error.strerror}") from error
+def _state(error: DBAPIError) -> str | None:
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None
 
 
-def _cannot_open(path: Path, error: OperationalError) -> str:
-    said = str(error.orig)
-    if "locked" in said:
-        return f"another program holds the store {path}: stop it, or try again when it is done"
-    if "readonly" in said or "unable to open" in said:
-        return f"the store {path} cannot be written: make the file and its folder writable for this user"
-    if "disk is full" in said:
-        return f"the disk that holds the store {path} is full: free some space on it"
-    return f"the store {path} cannot be opened ({said}): check the disk and its permissions"
+def _said(error: DBAPIError) -> str:
+    """Give the database's own words without the detail, which may repeat a row."""
+    diagnosis = getattr(error.orig, "diag", None)
+    primary = getattr(diagnosis, "message_primary", None)
+    return primary or " ".join(str(error.orig).split())
 
 
-def _configure(dbapi_connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
-    dbapi_connection.isolation_level = None  # SQLAlchemy begins transactions, see _begin, not the driver
-    cursor = dbapi_connection.cursor()
-    try:
-        for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-    finally:
-        cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
-
-
-def _migrate(engine: Engine) -> None:
+def _migrate(engine: Engine, where: Path | URL, *, create: bool) -> None:
     with engine.connect() as reading:
+        if isinstance(where, URL):
+            check_server(reading, where)
         if _revision(reading) == REVISION:
             return
     from alembic import command, config, util  # noqa: PLC0415 - takes longer to load than all else, and is rarely needed
 
     settings = config.Config()
     settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as connection:
-        if inspect(connection).get_table_names() and _revision(connection) is None:
-            raise UsageError("the store's file is another program's database: name another file")
+    with writer(engine).begin() as connection:
+        if isinstance(where, URL):
+            lock_migrations(connection)
+        found = _revision(connection)
+        if found is None:
+            _refuse_what_is_no_store(connection, where, create=create)
         settings.attributes["connection"] = connection
         try:
             command.upgrade(settings, REVISION)
         except util.CommandError as error:
             raise UsageError("the store was made by a newer gonio: update this one") from error
+
+
+def _refuse_what_is_no_store(connection: Connection, where: Path | URL, *, create: bool) -> None:
+    if inspect(connection).get_table_names():
+        if isinstance(where, URL):
+            raise UsageError(f"{shown(where)} has tables of another program: make a database for gonio alone")
+        raise UsageError("the store's file is another program's database: name another file")
+    if isinstance(where, URL) and not create:
+        raise UsageError(f"there is no store in {shown(where)}")
 
 
 def _revision(connection: Connection) -> str | None:

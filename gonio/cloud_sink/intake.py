@@ -1,158 +1,142 @@
-"""Taking deliveries into the book, within a transaction that the caller holds: each record once, nothing in silence."""
+"""Taking deliveries into the book, within a transaction that the caller holds: each record once, nothing in silence.
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+Two workers may do this at once on PostgreSQL. What keeps them apart: a record is inserted under its keys or not at all,
+and what derives from it is written by whoever inserted it; a kit's bindings are read under a lock on its row that
+`admin` takes exclusively to change them. Locks are taken in one order: kits, records, health, quarantine, each by key.
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeAlias
+from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import Connection, select, tuple_
 
-from gonio.cloud_sink.derive import Binding, Derived, Row, Source, derive
+from gonio.cloud_sink.bulk import ON_CONFLICT_SKIP, Row, in_slices, insert_rows
+from gonio.cloud_sink.derive import Binding, Derived, Source, derive
+from gonio.cloud_sink.health import NewestHealth
 from gonio.cloud_sink.judge import Accepted, Refused, refuse
-from gonio.cloud_sink.model import QUARANTINE_BYTES
-from gonio.cloud_sink.schema import (
-    DERIVED,
-    HOME_CLINIC,
-    KIT_BINDINGS,
-    KIT_HEALTH,
-    KITS,
-    PATIENTS,
-    QUARANTINE,
-    RECORDS,
-)
-from gonio.messages import Ack, AckStatus, Kind, new_record_id
+from gonio.cloud_sink.quarantine import Quarantine
+from gonio.cloud_sink.schema import DERIVED, HOME_CLINIC, KIT_BINDINGS, KITS, PATIENTS, RECORDS
+from gonio.messages import Ack, AckStatus, Kind
 
-#: Values in one IN list: well under the 32,766 variables of an SQLite statement.
-_SLICE: Final = 500
-
-Key = TypeVar("Key")
-Found = TypeVar("Found")
+Judged: TypeAlias = tuple[str | None, Accepted | Refused, datetime]  # with the kit of its topic and its arrival
+Place: TypeAlias = tuple[UUID | None, int | None]  # outbox and sequence
 
 
 class Intake:
     """One transaction's worth of intake.
 
-    Looks up in a few statements all that a batch could clash with, then decides record by record in the order of
-    arrival, then writes in a few statements.
+    Looks up in a few statements what a batch touches, inserts what is new, answers record by record in the order of
+    arrival, and writes all that derives in a few statements.
     """
 
-    def __init__(
-        self, connection: Connection, batch: Sequence[tuple[str | None, Accepted | Refused, datetime]]
-    ) -> None:
-        """Look up what the batch touches.
+    def __init__(self, connection: Connection, batch: Sequence[Judged]) -> None:
+        """Take up a batch.
 
         Args:
-            connection: within a transaction that holds the right to write.
-            batch: judged elements with the kit of their topic and the moment of their arrival.
+            connection: within a transaction that writes.
+            batch: judged elements.
         """
         self._connection = connection
         self._batch = batch
-        numbered = [j.envelope for _, j, _ in batch if isinstance(j, Accepted) and j.envelope.kind is not Kind.HEALTH]
-        self._by_id = dict(
-            _in_slices(
-                [e.record_id for e in numbered],
-                lambda ids: connection.execute(
-                    select(RECORDS.c.record_id, RECORDS.c.content_hash).where(RECORDS.c.record_id.in_(ids))
-                ),
-            )
-        )
-        self._taken: set[tuple[object, object]] = set(
-            _in_slices(
-                [(e.outbox_id, e.sequence) for e in numbered],
-                lambda places: connection.execute(
-                    select(RECORDS.c.outbox_id, RECORDS.c.sequence).where(
-                        tuple_(RECORDS.c.outbox_id, RECORDS.c.sequence).in_(places)
-                    )
-                ),
-            )
-        )
-        kits = sorted({kit for kit, _, _ in batch if kit is not None})
-        self._clinic_of = dict(
-            _in_slices(
-                kits,
-                lambda ids: connection.execute(select(KITS.c.kit_id, KITS.c.clinic_id).where(KITS.c.kit_id.in_(ids))),
-            )
-        )
-        self._bindings = bindings_of(connection, kits)
-        self._records: list[Row] = []
-        self._new_kits: list[Row] = []
         self._derived = Derived()
-        self._health: dict[str, Accepted] = {}
-        self._refused: list[tuple[str | None, Refused, datetime]] = []
+        self._quarantine = Quarantine()
 
     def run(self) -> list[Ack | None]:
         """Decide and write; one answer for each element, None where no record id could be read to answer to."""
-        answers = [self._decide(kit, judged, received_at) for kit, judged, received_at in self._batch]
-        self._write(KITS, self._new_kits)
-        self._write(RECORDS, self._records)
+        self._clinic_of = _know_kits(self._connection, self._batch)
+        self._bindings = bindings_of(self._connection, sorted(self._clinic_of))
+        numbered = [j for _, j, _ in self._batch if isinstance(j, Accepted) and j.envelope.kind is not Kind.HEALTH]
+        self._hash_of: dict[UUID, bytes] = {}
+        self._new = self._insert_new(numbered)
+        for judged in self._new.values():
+            derive(self._source(judged), self._bindings.get(judged.envelope.kit_id, ()), self._derived)
         for table in reversed(DERIVED):
-            self._write(table, self._derived.rows[table])
-        for kit, health in self._health.items():
-            self._write_health(kit, health)
-        self._write_quarantine()
+            insert_rows(self._connection, table, self._derived.rows[table])
+        reports = [j for _, j, _ in self._batch if isinstance(j, Accepted) and j.envelope.kind is Kind.HEALTH]
+        self._health = NewestHealth(self._connection, reports)
+        answers = [self._answer(kit, judged, received_at) for kit, judged, received_at in self._batch]
+        self._health.write(self._connection, self._clinic_of)
+        self._quarantine.write(self._connection, self._clinic_of)
         return answers
 
-    def _write(self, table: Any, rows: list[Row]) -> None:  # noqa: ANN401 - any Table
-        if rows:
-            self._connection.execute(insert(table), rows)
+    # --- records ---
 
-    def _decide(self, kit: str | None, judged: Accepted | Refused, received_at: datetime) -> Ack | None:
-        if isinstance(judged, Refused):
-            return self._refuse(kit, judged, received_at)
-        envelope = judged.envelope
-        self._know_kit(envelope.kit_id, received_at)
-        if envelope.kind is Kind.HEALTH:
-            return Ack(record_id=envelope.record_id, status=self._take_health(judged))
-        known = self._by_id.get(envelope.record_id)
-        if known == judged.content_hash:
-            return Ack(record_id=envelope.record_id, status=AckStatus.REPEATED)
-        place = (envelope.outbox_id, envelope.sequence)
-        if known is not None:
-            reason = "this record id is already in the book with other content"
-        elif place in self._taken:
-            reason = "this sequence of this outbox is already in the book under another id"
-        else:
-            self._by_id[envelope.record_id] = judged.content_hash
-            self._taken.add(place)
-            self._take(judged)
-            return Ack(record_id=envelope.record_id, status=AckStatus.STORED)
-        return self._refuse(kit, refuse(envelope, reason), received_at)
+    def _insert_new(self, numbered: Sequence[Accepted]) -> dict[int, Accepted]:
+        """Insert every record whose id and place are free, the first of a batch first; give those, by identity.
 
-    def _know_kit(self, kit_id: str, received_at: datetime) -> None:
-        """Register a kit that the broker let in and nobody has entered: its records wait for a patient, unlost."""
-        if kit_id not in self._clinic_of:
-            self._clinic_of[kit_id] = HOME_CLINIC
-            self._new_kits.append(
-                {"kit_id": kit_id, "clinic_id": HOME_CLINIC, "label": "", "first_seen_at": received_at}
-            )
+        Round by round: the first of each id and place is inserted; where not all of them could be, another worker or
+        an earlier record has an id or a place, which is looked up and never asked for again.
+        """
+        new: dict[int, Accepted] = {}
+        taken: set[Place] = set()
+        waiting = list(numbered)
+        self._look_up_ids(waiting)
+        while waiting := [j for j in waiting if j.envelope.record_id not in self._hash_of and _place(j) not in taken]:
+            first = _first_of_each(waiting)
+            rows = [self._record_row(j) for j in sorted(first, key=lambda j: j.envelope.record_id)]
+            attempt = self._connection.begin_nested()
+            if insert_rows(self._connection, RECORDS, rows, ON_CONFLICT_SKIP) == len(rows):
+                attempt.commit()
+                new |= {id(j): j for j in first}
+                self._hash_of |= {j.envelope.record_id: j.content_hash for j in first}
+                taken |= {_place(j) for j in first}
+            else:
+                attempt.rollback()
+                self._look_up_ids(first)
+                taken |= self._look_up_places(first)
+        return new
 
-    def _take(self, judged: Accepted) -> None:
-        envelope = judged.envelope
-        clinic_id = self._clinic_of[envelope.kit_id]
-        self._records.append(
-            {
-                "record_id": envelope.record_id,
-                "clinic_id": clinic_id,
-                "kit_id": envelope.kit_id,
-                "outbox_id": envelope.outbox_id,
-                "sequence": envelope.sequence,
-                "kind": envelope.kind.value,
-                "captured_at": envelope.captured_at,
-                "captured_utc": judged.captured_utc,
-                "received_at": judged.received_at,
-                "boot_id": envelope.boot_id,
-                "monotonic_ns": envelope.monotonic_ns,
-                "clock": envelope.clock,
-                "schema_version": envelope.schema_version,
-                "key_id": envelope.key_id,
-                "signature": envelope.signature,
-                "payload": envelope.payload,
-                "content_hash": judged.content_hash,
-            }
+    def _look_up_ids(self, judged: Sequence[Accepted]) -> None:
+        columns = RECORDS.c
+        found = in_slices(
+            [j.envelope.record_id for j in judged],
+            lambda ids: self._connection.execute(
+                select(columns.record_id, columns.content_hash).where(columns.record_id.in_(ids))
+            ),
         )
-        source = Source(
+        self._hash_of |= dict(found)
+
+    def _look_up_places(self, judged: Sequence[Accepted]) -> set[Place]:
+        columns = RECORDS.c
+        found = in_slices(
+            [_place(j) for j in judged],
+            lambda places: self._connection.execute(
+                select(columns.outbox_id, columns.sequence).where(
+                    tuple_(columns.outbox_id, columns.sequence).in_(places)
+                )
+            ),
+        )
+        return {(outbox_id, sequence) for outbox_id, sequence in found}
+
+    def _record_row(self, judged: Accepted) -> Row:
+        envelope = judged.envelope
+        return {
+            "record_id": envelope.record_id,
+            "clinic_id": self._clinic_of[envelope.kit_id],
+            "kit_id": envelope.kit_id,
+            "outbox_id": envelope.outbox_id,
+            "sequence": envelope.sequence,
+            "kind": envelope.kind.value,
+            "captured_at": envelope.captured_at,
+            "captured_utc": judged.captured_utc,
+            "received_at": judged.received_at,
+            "boot_id": envelope.boot_id,
+            "monotonic_ns": envelope.monotonic_ns,
+            "clock": envelope.clock,
+            "schema_version": envelope.schema_version,
+            "key_id": envelope.key_id,
+            "signature": envelope.signature,
+            "payload": envelope.payload,
+            "content_hash": judged.content_hash,
+        }
+
+    def _source(self, judged: Accepted) -> Source:
+        envelope = judged.envelope
+        return Source(
             envelope.record_id,
-            clinic_id,
+            self._clinic_of[envelope.kit_id],
             envelope.kit_id,
             envelope.kind.value,
             judged.captured_utc,
@@ -160,87 +144,58 @@ class Intake:
             envelope.clock,
             judged.summary,
         )
-        derive(source, self._bindings.get(envelope.kit_id, ()), self._derived)
+
+    # --- answers ---
+
+    def _answer(self, kit: str | None, judged: Accepted | Refused, received_at: datetime) -> Ack | None:
+        if isinstance(judged, Refused):
+            return self._refuse(kit, judged, received_at)
+        envelope = judged.envelope
+        if envelope.kind is Kind.HEALTH:
+            return Ack(record_id=envelope.record_id, status=self._health.take(judged))
+        if id(judged) in self._new:
+            return Ack(record_id=envelope.record_id, status=AckStatus.STORED)
+        known = self._hash_of.get(envelope.record_id)
+        if known == judged.content_hash:
+            return Ack(record_id=envelope.record_id, status=AckStatus.REPEATED)
+        if known is not None:
+            reason = "this record id is already in the book with other content"
+        else:
+            reason = "this sequence of this outbox is already in the book under another id"
+        return self._refuse(kit, refuse(envelope, reason), received_at)
 
     def _refuse(self, kit: str | None, refused: Refused, received_at: datetime) -> Ack | None:
-        self._refused.append((kit, refused, received_at))
+        self._quarantine.add(kit, refused, received_at)
         if refused.record_id is None:
             return None
         return Ack(record_id=refused.record_id, status=AckStatus.REJECTED, reason=refused.reason)
 
-    # --- health: the newest of each kit ---
 
-    def _take_health(self, judged: Accepted) -> AckStatus:
-        kit = judged.envelope.kit_id
-        other = self._health.get(kit)
-        if other is not None:
-            newer = _is_newer(_health_row(judged), _health_row(other))
-        else:
-            stored = self._connection.execute(select(KIT_HEALTH).where(KIT_HEALTH.c.kit_id == kit)).mappings().first()
-            newer = stored is None or _is_newer(_health_row(judged), dict(stored))
-        if newer:
-            self._health[kit] = judged
-        return AckStatus.STORED if newer else AckStatus.REPEATED
+def lock_kits(connection: Connection, kits: Sequence[str], *, to_change: bool) -> dict[str, Any]:
+    """Hold kits' rows until the transaction ends, and give each one's clinic; SQLite's one writer needs no more.
 
-    def _write_health(self, kit: str, judged: Accepted) -> None:
-        row = {"kit_id": kit, "clinic_id": self._clinic_of[kit], **_health_row(judged)}
-        if not self._connection.execute(update(KIT_HEALTH).where(KIT_HEALTH.c.kit_id == kit).values(row)).rowcount:
-            self._connection.execute(insert(KIT_HEALTH).values(row))
-
-    # --- quarantine: a repeated refusal is counted, not kept again ---
-
-    def _write_quarantine(self) -> None:
-        rows: dict[tuple[str, bytes], Row] = {}
-        for kit, refused, received_at in self._refused:
-            digest = hashlib.sha256(refused.content).digest()
-            row = rows.setdefault((kit or "", digest), self._quarantine_row(kit, refused, received_at, digest))
-            row["times"] += 1
-            row["last_received_at"] = received_at
-        places = tuple_(QUARANTINE.c.topic_kit, QUARANTINE.c.content_hash)
-        present = dict(
-            _in_slices(
-                list(rows),
-                lambda keys: (
-                    ((kit, digest), quarantine_id)
-                    for kit, digest, quarantine_id in self._connection.execute(
-                        select(QUARANTINE.c.topic_kit, QUARANTINE.c.content_hash, QUARANTINE.c.quarantine_id).where(
-                            places.in_(keys)
-                        )
-                    )
-                ),
-            )
-        )
-        for key, quarantine_id in present.items():
-            row = rows.pop(key)
-            self._connection.execute(
-                update(QUARANTINE)
-                .where(QUARANTINE.c.quarantine_id == quarantine_id)
-                .values(times=QUARANTINE.c.times + row["times"], last_received_at=row["last_received_at"])
-            )
-        self._write(QUARANTINE, list(rows.values()))
-
-    def _quarantine_row(self, kit: str | None, refused: Refused, received_at: datetime, digest: bytes) -> Row:
-        return {
-            "quarantine_id": new_record_id(),
-            "clinic_id": self._clinic_of.get(kit, HOME_CLINIC) if kit else HOME_CLINIC,
-            "topic_kit": kit or "",
-            "record_id": refused.record_id,
-            "outbox_id": refused.outbox_id,
-            "sequence": refused.sequence,
-            "reason": refused.reason,
-            "content": refused.content[:QUARANTINE_BYTES],
-            "content_bytes": len(refused.content),
-            "content_hash": digest,
-            "first_received_at": received_at,
-            "last_received_at": received_at,
-            "times": 0,
-        }
+    Args:
+        connection: within a transaction that writes.
+        kits: their ids, sorted.
+        to_change: to change who has them, which nobody may meanwhile read; else to read that.
+    """
+    columns = KITS.c
+    found = in_slices(
+        kits,
+        lambda ids: connection.execute(
+            select(columns.kit_id, columns.clinic_id)
+            .where(columns.kit_id.in_(ids))
+            .order_by(columns.kit_id)
+            .with_for_update(read=not to_change, key_share=not to_change)
+        ),
+    )
+    return dict(found)
 
 
 def bindings_of(connection: Connection, kits: Sequence[str]) -> dict[str, list[Binding]]:
     """Give the bindings of some kits, each kit's in order of time."""
     found: dict[str, list[Binding]] = {}
-    rows = _in_slices(
+    rows = in_slices(
         kits,
         lambda ids: connection.execute(
             select(
@@ -260,28 +215,35 @@ def bindings_of(connection: Connection, kits: Sequence[str]) -> dict[str, list[B
     return found
 
 
-def _in_slices(keys: Sequence[Key], look_up: Callable[[Sequence[Key]], Iterable[Found]]) -> Iterator[Found]:
-    for start in range(0, len(keys), _SLICE):
-        yield from look_up(keys[start : start + _SLICE])
+def _know_kits(connection: Connection, batch: Sequence[Judged]) -> dict[str, Any]:
+    """Lock the kits of a batch and give their clinics.
+
+    A kit that the broker let in and nobody has entered is entered: its records wait for a patient, unlost.
+    """
+    clinic_of = lock_kits(connection, sorted({kit for kit, _, _ in batch if kit is not None}), to_change=False)
+    unknown: dict[str, Row] = {}
+    for _, judged, received_at in batch:
+        if isinstance(judged, Accepted) and (kit := judged.envelope.kit_id) not in clinic_of:
+            row = {"kit_id": kit, "clinic_id": HOME_CLINIC, "label": "", "first_seen_at": received_at}
+            unknown.setdefault(kit, row)
+    if unknown:
+        insert_rows(connection, KITS, [unknown[kit] for kit in sorted(unknown)], ON_CONFLICT_SKIP)
+        clinic_of |= lock_kits(connection, sorted(unknown), to_change=False)
+    return clinic_of
 
 
-def _health_row(judged: Accepted) -> Row:
-    envelope = judged.envelope
-    synchronised = envelope.clock == "synchronised"
-    return {
-        "record_id": envelope.record_id,
-        "as_of": min(judged.captured_utc, judged.received_at) if synchronised else judged.received_at,
-        "received_at": judged.received_at,
-        "boot_id": envelope.boot_id,
-        "monotonic_ns": envelope.monotonic_ns,
-        "captured_at": envelope.captured_at,
-        "clock": envelope.clock,
-        "payload": envelope.payload,
-    }
+def _place(judged: Accepted) -> Place:
+    return judged.envelope.outbox_id, judged.envelope.sequence
 
 
-def _is_newer(row: Row, other: dict[Any, Any]) -> bool:
-    """Compare two health records of a kit: within one boot its monotonic clock knows, else the time of capture."""
-    if row["boot_id"] == other["boot_id"]:
-        return bool(row["monotonic_ns"] > other["monotonic_ns"])
-    return bool((row["as_of"], row["record_id"]) > (other["as_of"], other["record_id"]))
+def _first_of_each(judged: Iterable[Accepted]) -> list[Accepted]:
+    """Give those before which no other asks for the same id or the same place."""
+    ids: set[UUID] = set()
+    places: set[Place] = set()
+    first = []
+    for j in judged:
+        if j.envelope.record_id not in ids and _place(j) not in places:
+            first.append(j)
+        ids.add(j.envelope.record_id)
+        places.add(_place(j))
+    return first

@@ -77,6 +77,8 @@ def _accept(kit_id: str | None, envelope: Envelope, received_at: datetime) -> Ac
         raise MessageError("the record names another kit than the topic it came on")
     if envelope.kind is not Kind.SESSION and envelope.schema_version != KNOWN_VERSION:
         raise MessageError(f"schema version {envelope.schema_version} of {envelope.kind.value} is not known here")
+    if not (envelope.key_id or "").isprintable() or not (envelope.signature or "").isprintable():
+        raise MessageError("key_id or signature has characters that are no text")
     try:
         captured_utc = envelope.captured.astimezone(UTC)
     except OverflowError as error:

@@ -1,9 +1,10 @@
 """The tables of the clinic's book.
 
 Two sorts of table. *Evidence* (``records``, ``quarantine``, ``kit_health``) keeps what kits sent, as they sent it.
-*Derived* (``sessions``, ``repetitions``, ``day_entries``) is computed from evidence and bindings in the transaction
-that changes either, and can be made again from them at any time. Every table has ``clinic_id``. Types are those that
-SQLite and PostgreSQL share. A change here needs a migration beside it; a test compares the two.
+*Derived* (``sessions``, ``day_entries``) is computed from evidence and bindings in the transaction that changes either,
+and can be made again from them at any time; ``repetitions`` is a view of the sessions' payloads. Every table has
+``clinic_id``. Types are those that SQLite and PostgreSQL share. A change here needs a migration beside it; a test
+compares the two.
 """
 
 from datetime import UTC, datetime
@@ -55,7 +56,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 #: The last of the migrations: what an up-to-date store says it is.
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 METADATA: Final = MetaData(
     naming_convention={
@@ -199,22 +200,6 @@ SESSIONS: Final = Table(
     Index(None, "kit_id", "started_at"),
 )
 
-REPETITIONS: Final = Table(
-    "repetitions",
-    METADATA,
-    Column("record_id", Uuid, ForeignKey("records.record_id"), primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),  # from 1, in order of time
-    _clinic(),
-    Column("start_s", Double, nullable=False),
-    Column("peak_s", Double, nullable=False),
-    Column("end_s", Double, nullable=False),
-    Column("signal", String(8), nullable=False),
-    Column("peak_flexion_deg", Double, nullable=True),
-    Column("min_flexion_deg", Double, nullable=True),
-    Column("rom_deg", Double, nullable=False),
-    Column("measured", Boolean, nullable=False),
-)
-
 #: The ledger of days with data: one row for each session or check-in of a known patient.
 DAY_ENTRIES: Final = Table(
     "day_entries",
@@ -232,4 +217,4 @@ DAY_ENTRIES: Final = Table(
 )
 
 #: Derived tables, in an order in which they may be emptied.
-DERIVED: Final = (DAY_ENTRIES, REPETITIONS, SESSIONS)
+DERIVED: Final = (DAY_ENTRIES, SESSIONS)

@@ -1,7 +1,7 @@
 """The book: one handle for all that is written to it and read from it, safe to use from several threads.
 
-A write is one transaction, on disk (``synchronous=FULL``) when the call returns. Calls block: a program with an event
-loop makes them in a worker thread.
+A write is one transaction, on disk when the call returns. Calls block: a program with an event loop makes them in a
+worker thread. SQLite has one writer at a time; on PostgreSQL any number of workers write at once.
 """
 
 from collections.abc import Sequence
@@ -11,27 +11,28 @@ from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 from sqlalchemy import Engine, Select, func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from gonio.cloud_sink import admin
 from gonio.cloud_sink.audit import audit
-from gonio.cloud_sink.engine import open_engine, store_errors, writer
+from gonio.cloud_sink.engine import clashed, open_engine, reader, store_errors, writer
 from gonio.cloud_sink.intake import Intake
 from gonio.cloud_sink.judge import judge
 from gonio.cloud_sink.model import Audit, Delivery, PatientRow, QuarantineRow, SessionRow, Unreadable
 from gonio.cloud_sink.schema import PATIENTS, QUARANTINE, RECORDS, SESSIONS
 from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
 
-#: Two workers may meet over one record where a database lets both write at once; the second then finds it there.
+#: Where a database lets two write at once and ends one of two that clashed, that one tries so often in all.
 _TRIES: Final = 3
 
 
 def open_store(url: str, *, create: bool = True) -> "Store":
-    """Open the book at ``sqlite:///path/to/file`` and bring its tables up to date.
+    """Open a book and bring its tables up to date.
 
     Args:
-        url: where it is.
-        create: whether a missing file is made (its folder must be there).
+        url: ``sqlite:///path/to/file`` or ``postgresql://user[:password]@host[:port]/database``.
+        create: whether a missing file is made (its folder must be there), or tables in an empty database (it must be
+            there).
 
     Raises:
         UsageError: it cannot be opened; the text says what to do.
@@ -42,12 +43,13 @@ def open_store(url: str, *, create: bool = True) -> "Store":
 class Store:
     """The book, open; a context manager that closes it.
 
-    Every method raises StoreUnavailableError when the book cannot be used just now (nothing was changed; try again)
-    and StoreError when it is damaged or refuses a change.
+    Every method raises StoreUnavailableError when the book cannot be used just now (try again) and StoreError
+    when it is damaged or refuses a change.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._reader = engine
+        self._engine = engine
+        self._reader = reader(engine)
         self._writer = writer(engine)
 
     def __enter__(self) -> Self:
@@ -60,7 +62,7 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
-        self._reader.dispose()
+        self._engine.dispose()
 
     # --- intake ---
 
@@ -92,8 +94,9 @@ class Store:
             try:
                 with self._writer.begin() as connection:
                     return Intake(connection, batch).run()
-            except IntegrityError:
-                continue
+            except DBAPIError as error:
+                if not clashed(error):
+                    raise
         with self._writer.begin() as connection:
             return Intake(connection, batch).run()
 

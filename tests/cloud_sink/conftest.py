@@ -11,6 +11,7 @@ import pytest
 
 from gonio.cloud_sink.store import Store, open_store
 from gonio.messages import AngleCurve, Envelope, RepReport, SessionSummary, new_record_id, payload_text, wire_time
+from tests.cloud_sink.postgres import PostgresCluster, installed_postgres, make_template, running_cluster
 
 NOW = datetime(2026, 3, 5, 18, 0, tzinfo=UTC)
 
@@ -90,7 +91,44 @@ def now() -> datetime:
     return NOW
 
 
+@pytest.fixture(scope="module")
+def mortal_postgres() -> Iterator[PostgresCluster]:
+    """Give a server that a test may kill, and that syncs."""
+    with running_cluster(installed_postgres()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresCluster]:
+    """Give a PostgreSQL server of the tests' own; the promise of a commit is tested elsewhere, so it need not sync."""
+    with running_cluster(installed_postgres(), fsync="off", max_connections="50") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def template(postgres: PostgresCluster) -> str:
+    """Give the name of a database that is an empty book."""
+    return make_template(postgres)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path}/book.db") as book:
+def postgres_url(postgres: PostgresCluster, template: str) -> Iterator[str]:
+    """Give the address of an empty book in PostgreSQL."""
+    url = postgres.create(template=template)
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the address of an empty book, or of a file where one can be made: every test runs on both stores."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/book.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    with open_store(store_url) as book:
         yield book

@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import uuid
@@ -168,11 +167,11 @@ Records = Callable[[int, int], list[Envelope]]
 
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 async def test_what_is_acknowledged_is_there_for_everybody(
-    store: Store, tmp_path: Path, broker: Mosquitto, records: Records, protocol: Protocol
+    store: Store, store_url: str, broker: Mosquitto, records: Records, protocol: Protocol
 ) -> None:
     sent = records(1, 20)
     kit = FakeKit(broker, sent)
-    with open_store(f"sqlite:///{tmp_path}/book.db") as other:
+    with open_store(store_url) as other:
 
         def is_stored(ack: Ack) -> None:
             assert other.session(ack.record_id) is not None
@@ -186,26 +185,26 @@ async def test_what_is_acknowledged_is_there_for_everybody(
 
 
 async def test_no_word_while_the_book_cannot_be_written(
-    store: Store, tmp_path: Path, broker: Mosquitto, records: Records
+    store: Store, store_url: str, broker: Mosquitto, records: Records
 ) -> None:
     kit = FakeKit(broker, records(1, 1))
-    holder = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    async with sink(store, broker):
-        sending = asyncio.create_task(kit.run())
-        await asyncio.sleep(1)
-        assert kit.acks == []
-        holder.execute("ROLLBACK")
-        holder.close()
-        await sending
+    with open_store(store_url) as other:
+        async with sink(store, broker):
+            with other._writer.connect() as holder, holder.begin() as held:
+                if holder.dialect.name == "postgresql":  # on SQLite it has the only right to write
+                    holder.exec_driver_sql("LOCK TABLE records IN EXCLUSIVE MODE")
+                sending = asyncio.create_task(kit.run())
+                await asyncio.sleep(1)
+                assert kit.acks == []
+                held.rollback()
+            await sending
     assert kit.acks
     assert store.audit().records == 1
 
 
-async def test_two_workers_share_the_load(tmp_path: Path, broker: Mosquitto, records: Records) -> None:
-    url = f"sqlite:///{tmp_path}/book.db"
+async def test_two_workers_share_the_load(store_url: str, broker: Mosquitto, records: Records) -> None:
     kits = [FakeKit(broker, records(n, 30), at_once=3) for n in range(1, 5)]
-    with open_store(url) as one, open_store(url) as other:
+    with open_store(store_url) as one, open_store(store_url) as other:
         async with sink(one, broker, share="clinic") as first, sink(other, broker, share="clinic") as second:
             await asyncio.gather(*(kit.run() for kit in kits))
         found = one.audit()
@@ -254,8 +253,8 @@ async def test_nothing_that_comes_stops_the_sink(
     assert "Mary" not in caplog.text
 
 
-def start_worker(tmp_path: Path, url: str, *options: str, **environment: str) -> subprocess.Popen[bytes]:
-    arguments = ["run", "--store", f"sqlite:///{tmp_path}/book.db", "--broker", url, *options]
+def start_worker(store_url: str, broker_url: str, *options: str, **environment: str) -> subprocess.Popen[bytes]:
+    arguments = ["run", "--store", store_url, "--broker", broker_url, *options]
     return subprocess.Popen(
         [sys.executable, "-c", "from gonio.cli.sink import app; app()", *arguments],
         stderr=subprocess.PIPE,
@@ -273,10 +272,10 @@ def stop_worker(worker: subprocess.Popen[bytes]) -> str:
 
 
 async def test_kill_9_of_the_sink_in_mid_stream(
-    store: Store, tmp_path: Path, broker: Mosquitto, records: Records
+    store: Store, store_url: str, broker: Mosquitto, records: Records
 ) -> None:
     kits = [FakeKit(broker, records(n, 80), at_once=1) for n in range(1, 4)]
-    worker = start_worker(tmp_path, str(broker.address))
+    worker = start_worker(store_url, str(broker.address))
     sending = asyncio.gather(*(kit.run() for kit in kits))
     killed_at = []
     for _ in range(2):
@@ -287,7 +286,7 @@ async def test_kill_9_of_the_sink_in_mid_stream(
         worker.kill()
         worker.communicate()
         killed_at.append(store.audit().records)
-        worker = start_worker(tmp_path, str(broker.address))
+        worker = start_worker(store_url, str(broker.address))
     await sending
     stop_worker(worker)
     found = store.audit()
@@ -351,7 +350,7 @@ async def test_a_broker_behind_tls_with_a_password(tmp_path: Path) -> None:
 
 async def hear(tmp_path: Path, url: str, *options: str, **environment: str) -> str:
     """Start a worker, wait for the first it has to say, stop it; gives all that it said."""
-    worker = start_worker(tmp_path, url, *options, **environment)
+    worker = start_worker(f"sqlite:///{tmp_path}/book.db", url, *options, **environment)
     assert worker.stderr is not None
     first = await asyncio.to_thread(worker.stderr.readline)
     return first.decode() + stop_worker(worker)

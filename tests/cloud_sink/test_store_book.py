@@ -4,10 +4,9 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +14,12 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from gonio.cloud_sink.model import Delivery
-from gonio.cloud_sink.schema import METADATA, RECORDS, SESSIONS
+from gonio.cloud_sink.schema import HOME_CLINIC, METADATA, RECORDS, SESSIONS
 from gonio.cloud_sink.store import Store, open_store
 from gonio.messages import AckStatus, Envelope, SessionSummary
+
+if TYPE_CHECKING:
+    from tests.cloud_sink.postgres import PostgresCluster
 
 Make = Callable[..., Envelope]
 Rows = dict[str, list[dict[str, Any]]]
@@ -72,20 +74,38 @@ def twelve_records(make: Make, now: datetime) -> list[Envelope]:
     return records
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the file of an empty book, to be copied: quicker than making one for each example."""
-    path = tmp_path_factory.mktemp("empty") / "book.db"
-    open_store(f"sqlite:///{path}").close()
-    return path
+NewBook = Callable[[], AbstractContextManager[Store]]
 
 
-@contextmanager
-def copy_of(empty: Path) -> Iterator[Store]:
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(empty, folder)
-        with open_store(f"sqlite:///{folder}/{empty.name}") as store:
-            yield store
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def new_book(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewBook:
+    """Make empty books by copying one: quicker than making one for each example."""
+    if request.param == "sqlite":
+        empty = tmp_path_factory.mktemp("empty") / "book.db"
+        open_store(f"sqlite:///{empty}").close()
+
+        @contextmanager
+        def copy_of_file() -> Iterator[Store]:
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copy(empty, folder)
+                with open_store(f"sqlite:///{folder}/{empty.name}") as store:
+                    yield store
+
+        return copy_of_file
+
+    cluster: PostgresCluster = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("template")
+
+    @contextmanager
+    def copy_of_database() -> Iterator[Store]:
+        url = cluster.create(template=template)
+        try:
+            with open_store(url) as store:
+                yield store
+        finally:
+            cluster.drop(url)
+
+    return copy_of_database
 
 
 def fill(store: Store, records: list[Envelope], groups: list[list[int]], *, bind_at: int, now: datetime) -> Rows:
@@ -107,9 +127,9 @@ def fill(store: Store, records: list[Envelope], groups: list[list[int]], *, bind
 
 
 @pytest.fixture(scope="session")
-def expected(empty: Path, envelope: Make, now: datetime) -> Rows:
+def expected(new_book: NewBook, envelope: Make, now: datetime) -> Rows:
     """Give the book of twelve records that came in order, once, to bound kits."""
-    with copy_of(empty) as store:
+    with new_book() as store:
         found = fill(store, twelve_records(envelope, now), [list(range(12))], bind_at=0, now=now)
     assert {row["owner"] for row in found["owners"]} == {"A", "B"}
     assert len(found["records"]) == 9
@@ -119,26 +139,25 @@ def expected(empty: Path, envelope: Make, now: datetime) -> Rows:
 @given(batches=arrivals(), bind_at=st.integers(0, 6))
 @settings(max_examples=25, deadline=None)
 def test_any_order_and_repetition_gives_the_same_book(
-    empty: Path, expected: Rows, envelope: Make, now: datetime, batches: list[list[int]], bind_at: int
+    new_book: NewBook, expected: Rows, envelope: Make, now: datetime, batches: list[list[int]], bind_at: int
 ) -> None:
-    with copy_of(empty) as store:
+    with new_book() as store:
         assert fill(store, twelve_records(envelope, now), batches, bind_at=bind_at, now=now) == expected
 
 
 @given(batches=arrivals())
 @settings(max_examples=15, deadline=None)
 def test_derived_tables_are_what_the_records_say(
-    empty: Path, envelope: Make, now: datetime, batches: list[list[int]]
+    new_book: NewBook, envelope: Make, now: datetime, batches: list[list[int]]
 ) -> None:
     records = twelve_records(envelope, now)
-    with copy_of(empty) as store:
+    with new_book() as store:
         patient = store.add_patient("A", "Europe/Berlin")
         store.bind_kit("kit-001", patient, since=now - timedelta(days=8))
         for group in batches:
             store.ingest_batch([Delivery(records[n].kit_id, (records[n],), now) for n in group])
         before = rows(store)
         assert len(before["sessions"]) == 6
-        assert len(before["repetitions"]) == 12
         store.rederive()
         assert rows(store) == before
 
@@ -259,10 +278,32 @@ def test_nobodys_session_is_no_data_day(store: Store, envelope: Make, now: datet
     assert (store.audit().data_days, store.audit().unassigned) == (0, 2)
 
 
-def test_one_file_many_handles(tmp_path: Path, envelope: Make, now: datetime) -> None:
-    url = f"sqlite:///{tmp_path}/book.db"
-    with open_store(url) as one, open_store(url) as other:
+def test_one_book_many_handles(store_url: str, envelope: Make, now: datetime) -> None:
+    with open_store(store_url) as one, open_store(store_url) as other:
         one.ingest("kit-001", [envelope(1)], now)
         other.ingest("kit-001", [envelope(2)], now)
         assert one.audit() == other.audit()
         assert one.audit().records == 2
+
+
+def test_the_view_of_repetitions_says_what_the_payloads_say(
+    store: Store, envelope: Make, session_payload: Callable[..., str], now: datetime
+) -> None:
+    """Also where a sensor's name has a NUL character, which PostgreSQL's JSON does not take."""
+    sensor = {"segment": "thigh", "family": "f", "name": "a\x00\\\\u0000", "samples": 1}
+    unmeasured = session_payload(1).replace('"signal"', '"measured":false,"signal"')
+    payloads = [session_payload(3, sensors=(sensor,)), session_payload(0), unmeasured]
+    sent = [envelope(n, payload=text, record_id=uuid.UUID(int=n)) for n, text in enumerate(payloads, start=1)]
+    sent.append(envelope(4, kind="check-in", payload='{"reps": 5}'))
+    assert {ack.status for ack in store.ingest("kit-001", sent, now)} == {AckStatus.STORED}
+    names = ("start_s", "peak_s", "end_s", "signal", "peak_flexion_deg", "min_flexion_deg", "rom_deg", "measured")
+    expected = [
+        (number, *(getattr(rep, name) for name in names))
+        for record in sent[:3]
+        for number, rep in enumerate(SessionSummary.model_validate_json(record.payload).reps, start=1)
+    ]
+    query = f"SELECT number, {', '.join(names)} FROM repetitions ORDER BY record_id, number"  # noqa: S608 - names
+    with store._reader.connect() as connection:
+        assert [tuple(row) for row in connection.exec_driver_sql(query)] == expected
+        kept = connection.exec_driver_sql("SELECT DISTINCT clinic_id FROM repetitions").scalars().all()
+    assert [uuid.UUID(str(clinic)) for clinic in kept] == [HOME_CLINIC]

@@ -4,22 +4,28 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
 
 import gonio.cloud_sink.engine as engine_module
+from gonio.cloud_sink import sqlite_book
 from gonio.cloud_sink.engine import StoreUnavailableError
 from gonio.cloud_sink.schema import METADATA, REVISION
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import UsageError
 from gonio.messages import Envelope
+
+if TYPE_CHECKING:
+    from tests.cloud_sink.postgres import PostgresCluster
 
 
 def test_the_migrations_make_the_schema(store: Store) -> None:
@@ -38,8 +44,14 @@ def test_every_table_knows_its_clinic() -> None:
     assert all("clinic_id" in table.c for table in METADATA.tables.values())
 
 
-def test_a_commit_is_on_disk(store: Store) -> None:
-    with store._writer.connect() as connection:
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path}/book.db") as book:
+        yield book
+
+
+def test_a_commit_is_on_disk(sqlite_store: Store) -> None:
+    with sqlite_store._writer.connect() as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys")
@@ -59,7 +71,6 @@ def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
         ("book.db", "cannot be read"),
         ("sqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
-        ("postgresql://localhost/gonio", "PostgreSQL is not supported yet"),
         ("mysql://localhost/gonio", "cannot be mysql"),
         ("sqlite:////nowhere/at/all/book.db", "does not exist"),
     ],
@@ -103,7 +114,7 @@ def test_a_store_of_a_newer_gonio(tmp_path: Path) -> None:
 def test_a_store_that_somebody_holds(
     tmp_path: Path, envelope: Callable[..., Envelope], now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite_book, "BUSY_TIMEOUT_MS", 50)
     url = f"sqlite:///{tmp_path}/book.db"
     with open_store(url) as store:
         other = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
@@ -115,22 +126,24 @@ def test_a_store_that_somebody_holds(
         store.ingest("kit-001", [envelope()], now)
 
 
-def test_a_full_disk_changes_nothing_and_passes(store: Store, envelope: Callable[..., Envelope], now: datetime) -> None:
+def test_a_full_disk_changes_nothing_and_passes(
+    sqlite_store: Store, envelope: Callable[..., Envelope], now: datetime
+) -> None:
     records = [envelope(n + 1) for n in range(50)]
-    with store._writer.connect() as connection:
+    with sqlite_store._writer.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(StoreUnavailableError, match="full"):
-        store.ingest("kit-001", records, now)
-    assert store.audit().records == 0
-    with store._writer.connect() as connection:
+        sqlite_store.ingest("kit-001", records, now)
+    assert sqlite_store.audit().records == 0
+    with sqlite_store._writer.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
-    store.ingest("kit-001", records, now)
-    assert store.audit().records == 50
+    sqlite_store.ingest("kit-001", records, now)
+    assert sqlite_store.audit().records == 50
 
 
 def test_a_new_file_that_somebody_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(sqlite_book, "BUSY_TIMEOUT_MS", 50)
     other = sqlite3.connect(tmp_path / "book.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(UsageError, match="another program holds"):
@@ -143,10 +156,35 @@ def test_a_folder_that_cannot_be_written() -> None:
         open_store("sqlite:////proc/book.db")  # where not even root can
 
 
-def test_three_processes_make_one_book(tmp_path: Path) -> None:
-    code = f"from gonio.cloud_sink.store import open_store; open_store('sqlite:///{tmp_path}/book.db').close()"
+def test_three_processes_make_one_book(new_place: str) -> None:
+    code = f"from gonio.cloud_sink.store import open_store; open_store({new_place!r}).close()"
     started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
-    assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 3
+    said = [process.communicate()[1].splitlines() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert [line for lines in said for line in lines if b"fsync=off" not in line] == []
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give an address where no book is yet."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/book.db"
+        return
+    cluster: PostgresCluster = request.getfixturevalue("postgres")
+    url = cluster.create()
+    yield url
+    cluster.drop(url)
+
+
+def test_a_book_of_the_first_tables_is_brought_up_to_date(new_place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "REVISION", "0001")
+    with open_store(new_place) as store:
+        patient = store.add_patient("A", "America/Chicago")
+    monkeypatch.undo()
+    with open_store(new_place, create=False) as store:
+        assert store.patient(patient) is not None
+        test_the_migrations_make_the_schema(store)
+        assert inspect(store._engine).get_view_names() == ["repetitions"]
 
 
 @pytest.mark.parametrize("create", [True, False])
