@@ -4,7 +4,8 @@ import asyncio
 
 from dbus_fast import Message, Variant
 
-from tests.bluez.fake_bluez import DAEMON, DEVICE, NOT_READY, SERVICE, FakeBluez, Fault
+from tests.bluez.bluez_objects import DAEMON, DEVICE, NOT_READY, SERVICE
+from tests.bluez.fake_bluez import FakeBluez, Fault
 
 #: Between two words of BlueZ about the same device, s.
 _SOON_S = 0.02

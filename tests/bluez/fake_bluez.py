@@ -18,33 +18,30 @@ from bumble.att import ATT_Error
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
+from tests.bluez.bluez_objects import (
+    ADAPTER,
+    CHARACTERISTIC,
+    DAEMON,
+    DEVICE,
+    GATT_SERVICE,
+    NOT_READY,
+    OBJECTS,
+    PROPERTIES,
+    SERVICE,
+    adapter_path,
+    adapter_values,
+    characteristic_values,
+    device_path,
+    device_values,
+    service_values,
+)
 from tests.bluez.fake_sensor import FakeSensor, refusal
-
-SERVICE: Final = "org.bluez"
-ADAPTER: Final = "org.bluez.Adapter1"
-DEVICE: Final = "org.bluez.Device1"
-GATT_SERVICE: Final = "org.bluez.GattService1"
-CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"
-PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
-DAEMON: Final = "org.freedesktop.DBus"
 
 _ADVERTISING_S: Final = 0.05
 _DISCOVERY_S: Final = 0.02  # of services
-NOT_READY: Final = (f"{SERVICE}.Error.NotReady", "Resource Not Ready")
 
 #: What is done with a call in place of what BlueZ would do.
 Fault = Callable[["FakeBluez", Message], Message | bool]
-
-
-def adapter_path(adapter: str) -> str:
-    """Where an adapter (``hci0``) lives on the bus."""
-    return f"/org/bluez/{adapter}"
-
-
-def device_path(sensor: FakeSensor, adapter: str = "hci0") -> str:
-    """Where a sensor lives on the bus."""
-    return f"{adapter_path(adapter)}/dev_{sensor.address.replace(':', '_')}"
 
 
 class FakeBluez:
@@ -181,13 +178,7 @@ class FakeBluez:
     # -- objects -----------------------------------------------------------------------------------------------------
 
     def _add_adapter(self, adapter: str, number: int) -> None:
-        values = {
-            "Address": Variant("s", f"00:AA:01:00:00:{number:02X}"),
-            "Powered": Variant("b", True),
-            "Discovering": Variant("b", False),
-            "Roles": Variant("as", ["central", "peripheral"]),
-        }
-        self.add(adapter_path(adapter), ADAPTER, values)
+        self.add(adapter_path(adapter), ADAPTER, adapter_values(number))
 
     def add(self, path: str, interface: str, values: dict[str, Variant]) -> None:
         """Let there be an object."""
@@ -233,19 +224,7 @@ class FakeBluez:
         if path in self._objects:
             self.change(path, DEVICE, RSSI=rssi)
             return
-        no = Variant("b", False)
-        company = sensor.profile.match.company_id
-        values = {
-            "Address": Variant("s", sensor.address),
-            "AddressType": Variant("s", "random"),
-            "Name": Variant("s", sensor.name),
-            "Alias": Variant("s", sensor.name),
-            "Adapter": Variant("o", adapter_path(adapter)),
-            "RSSI": rssi,
-            "UUIDs": Variant("as", list(sensor.profile.match.services)),
-            "ManufacturerData": Variant("a{qv}", {} if company is None else {company: Variant("ay", b"SIM")}),
-        }
-        self.add(path, DEVICE, values | dict.fromkeys(("Connected", "ServicesResolved", "Paired", "Bonded"), no))
+        self.add(path, DEVICE, device_values(sensor, adapter, rssi))
 
     def resolve(self, path: str) -> None:
         """Discover a connected sensor's services."""
@@ -254,25 +233,11 @@ class FakeBluez:
             return
         for number, service in enumerate(sensor.profile.gatt.values()):
             below = f"{path}/service{number:04x}"
-            self.add(
-                below,
-                GATT_SERVICE,
-                {"UUID": Variant("s", service.uuid), "Device": Variant("o", path), "Primary": Variant("b", True)},
-            )
+            self.add(below, GATT_SERVICE, service_values(service.uuid, path))
             for index, (role, described) in enumerate(service.characteristics.items()):
                 lowest = f"{below}/char{16 * number + index:04x}"
                 self._roles[lowest] = sensor, role
-                self.add(
-                    lowest,
-                    CHARACTERISTIC,
-                    {
-                        "UUID": Variant("s", described.uuid),
-                        "Service": Variant("o", below),
-                        "Flags": Variant("as", list(described.properties)),
-                        "MTU": Variant("q", self.mtu),
-                        "NotifyAcquired": Variant("b", False),
-                    },
-                )
+                self.add(lowest, CHARACTERISTIC, characteristic_values(described, below, self.mtu))
                 if self._requests[lowest]:  # those of before the link's loss still stand
                     sensor.subscribe(role, on=True)
         self.change(path, DEVICE, ServicesResolved=Variant("b", True))

@@ -7,7 +7,8 @@ from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from dbus_fast import Message
 from dbus_fast.aio import MessageBus
 
-from tests.bluez.fake_bluez import OBJECTS, FakeBluez
+from tests.bluez.bluez_objects import OBJECTS
+from tests.bluez.fake_bluez import FakeBluez
 from tests.bluez.fake_sensor import FakeSensor
 
 

@@ -25,7 +25,8 @@ from tests.bluez.bluez_faults import (
     refuses,
     stays_silent,
 )
-from tests.bluez.fake_bluez import Fault, device_path
+from tests.bluez.bluez_objects import device_path
+from tests.bluez.fake_bluez import Fault
 from tests.bluez.fake_sensor import FakeSensor
 from tests.bluez.numbering import number_of
 from tests.bluez.on_fake import bluez, everything_is_told

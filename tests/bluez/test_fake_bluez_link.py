@@ -21,7 +21,8 @@ from tests.bluez.bluez_faults import (
     refuses,
     stays_silent,
 )
-from tests.bluez.fake_bluez import FakeBluez, Fault, device_path
+from tests.bluez.bluez_objects import device_path
+from tests.bluez.fake_bluez import FakeBluez, Fault
 from tests.bluez.fake_sensor import FakeSensor
 from tests.bluez.numbering import number_of
 from tests.bluez.on_fake import bluez, consecutive, everything_is_told
