@@ -216,7 +216,7 @@ def fleet(
     if as_json:
         typer.echo(json.dumps(result.as_json()))
     if result.rejected:
-        raise PeerError(f"the clinic refused {result.rejected} records; the kits in {data_dir} keep them, with reasons")
+        raise PeerError(f"the clinic refused {result.rejected} record(s); the kits in {data_dir} keep them, with reasons")
 
 
 async def _until_done(options: "FleetOptions") -> "FleetResult | None":

@@ -80,7 +80,7 @@ async def take_turn(shared: Shared, number: int) -> bool:
         return await _Awake(shared, number, store).run()
     finally:
         shared.awake.pop(number, None)
-        await asyncio.to_thread(store.close)
+        await _close(store)
 
 
 async def _open(shared: Shared, number: int) -> KitStore:
@@ -101,6 +101,16 @@ async def _open(shared: Shared, number: int) -> KitStore:
             raise
 
     return await _insist(shared, attempt)
+
+
+async def _close(store: KitStore) -> None:
+    """Close an outbox, and come to the end of it also when cancelled: the next turn needs its lock."""
+    closing = asyncio.ensure_future(asyncio.to_thread(store.close))
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        await asyncio.wait([closing])
+        raise
 
 
 async def _insist(shared: Shared, attempt: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
