@@ -32,11 +32,12 @@ def in_the_chain() -> Iterator[str]:
 
 
 def on_the_kit() -> Iterator[str]:
-    """Give what the kit's session adds: ``self._flags.add("...")``."""
-    tree = ast.parse((Path(str(gonio.gateway.__file__)).parent / "session.py").read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "self._flags.add":
-            yield from (one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+    """Give what the kit's session and its links add: ``self._flags.add("...")``, ``self.flags.add("...")``."""
+    for path in Path(str(gonio.gateway.__file__)).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"self._flags.add", "self.flags.add"}:
+                values = (one.value for one in node.args if isinstance(one, ast.Constant))
+                yield from (value for value in values if isinstance(value, str))
 
 
 def raised() -> set[str]:
@@ -46,7 +47,13 @@ def raised() -> set[str]:
 
 def test_each_flag_of_the_chain_and_the_kit_has_words() -> None:
     flags = raised()
-    assert {"not-calibrated", "no-thigh-samples", "zero-assumed", "sensor-lost"} <= flags  # the search finds flags
+    assert {
+        "not-calibrated",
+        "no-thigh-samples",
+        "zero-assumed",
+        "sensor-lost",
+        "ended-at-limit",
+    } <= flags  # the search finds flags
     missing = {flag for flag in flags if "does not know" in flag_finding(flag).what}
     assert missing == set()
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: fill the log; so many are remembered.
 _AGAIN_S: Final = 600.0
 _REMEMBERED: Final = 32
+#: The states in which a person may have to do something.
+_TROUBLE: Final = frozenset({State.LOST, State.MISSING, State.REFUSED, State.WAITING, State.UNAVAILABLE})
 #: Failed attempts in a row after which the system is asked to forget the sensor: it may hang in an attempt of its own.
 _FIRMLY_EVERY: Final = 3
 
@@ -244,7 +246,7 @@ class SensorKeeper:
                 self._does.failed_here()
         failed = event in {Event.FAILED, Event.DENIED, Event.LINK_LOST} and self.error is not None
         if (text := words.told(before, event, self.state, str(self.error) if failed else "")) is not None:
-            self._tell(text)
+            self._tell(text, self.advice if self.state in _TROUBLE else None)
         if event is Event.PREPARED:
             self._tell_battery()
         await self._announce()
@@ -254,14 +256,13 @@ class SensorKeeper:
         async with self._changed:
             self._changed.notify_all()
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, advice: str | None = None) -> None:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._told.get(text, -_AGAIN_S) < _AGAIN_S and self.state is not State.STREAMING:
             return
         if len(self._told) >= _REMEMBERED or self.state is State.STREAMING:  # what comes after is news again
             self._told.clear()
         self._told[text] = now_s
-        advice = self.advice
         self._hub.tell(f"the {self.sensor.segment} sensor {text}" + (f": {advice}" if advice else ""))
 
     def _tell_battery(self) -> None:

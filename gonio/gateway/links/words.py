@@ -91,7 +91,7 @@ def what_to_do(state: State, *, failures: int, heard_before: bool, full: bool = 
             return REFUSED
         case State.WAITING if full:
             return FULL
-        case State.WAITING | State.SEARCHING | State.CONNECTING if failures >= _MANY_FAILURES:
+        case State.LOST | State.WAITING | State.SEARCHING | State.CONNECTING if failures >= _MANY_FAILURES:
             return UNREACHABLE
         case _:
             return None
