@@ -20,6 +20,7 @@ from typing import TypeAlias
 import angle
 import cost
 import decoding
+import inclination
 import mounts
 import pictures
 import repetitions
@@ -33,7 +34,7 @@ from trials import DATA, Trial, recordings
 _Part: TypeAlias = Callable[[], Section]
 
 _FIGURES = Path(__file__).parents[1] / "docs" / "figures.md"
-_PARTS = ("cost", "decoding", "angle", "mounts", "streams", "repetitions", "sweep")
+_PARTS = ("cost", "decoding", "angle", "mounts", "streams", "repetitions", "inclination", "sweep")
 
 
 def main() -> None:
@@ -54,6 +55,7 @@ def main() -> None:
         parts: dict[str, _Part] = {
             "angle": lambda: angle.measure(bench, trials),
             "repetitions": lambda: repetitions.measure(bench, trials),
+            "inclination": lambda: inclination.measure(bench, trials),
             "mounts": lambda: mounts.measure(bench, [*trials, *sweep.link_trials()]),
             "streams": lambda: streams.measure(bench, trials, sweep.link_trials()),
             "sweep": lambda: sweep.measure(
