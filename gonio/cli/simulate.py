@@ -171,6 +171,10 @@ def fleet(
     truth: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here, line by line, which records the kits hold.")
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Also enter a simulated patient for each kit in this clinic's book."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of all that varies in the simulated patients.")] = 1,
     at_once: Annotated[int, typer.Option(min=1, max=150, help="Kits that are awake and connected at a time.")] = 50,
     broker_ca: Annotated[
@@ -205,6 +209,7 @@ def fleet(
         broker=address,
         data_dir=data_dir,
         truth=truth,
+        book=store,
         seed=seed,
         at_once=at_once,
         mqtt_version=mqtt_version,
@@ -216,7 +221,9 @@ def fleet(
     if as_json:
         typer.echo(json.dumps(result.as_json()))
     if result.rejected:
-        raise PeerError(f"the clinic refused {result.rejected} record(s); the kits in {data_dir} keep them, with reasons")
+        raise PeerError(
+            f"the clinic refused {result.rejected} record(s); the kits in {data_dir} keep them, with reasons"
+        )
 
 
 async def _until_done(options: "FleetOptions") -> "FleetResult | None":

@@ -18,10 +18,12 @@ from math import ceil
 from pathlib import Path
 from typing import Final, NoReturn
 
+from gonio.cloud_sink.store import open_store
 from gonio.errors import GonioError, UsageError
 from gonio.gateway.groups import first_error
 from gonio.gateway.uplink import MqttVersion, UplinkTiming
 from gonio.identity.broker import BrokerAddress
+from gonio.simulators.fleet_clinic import FleetClinic
 from gonio.simulators.fleet_kit import Shared, take_turn
 from gonio.simulators.fleet_pace import Pace
 from gonio.simulators.fleet_tally import Tally
@@ -46,6 +48,7 @@ class FleetOptions:
         broker: where they send.
         data_dir: where they keep their outboxes.
         truth: file that tells what they hold, or None.
+        book: the URL of a clinic's book in which their patients are to be entered, or None.
         seed: of all that varies.
         at_once: kits that are awake at a time.
         mqtt_version: that they speak.
@@ -58,6 +61,7 @@ class FleetOptions:
     broker: BrokerAddress
     data_dir: Path
     truth: Path | None = None
+    book: str | None = None
     seed: int = 1
     at_once: int = AT_ONCE
     mqtt_version: MqttVersion = "3.1.1"
@@ -141,10 +145,15 @@ class _Fleet:
             truth = None
             if options.truth is not None:
                 truth = stack.enter_context(closing(Truth(options.truth, self._tell)))
+            clinic = None
+            if options.book is not None:
+                book = stack.enter_context(await asyncio.to_thread(open_store, options.book))
+                clinic = FleetClinic(book, yard.plan)
             shared = Shared(
                 yard=yard,
                 broker=options.broker,
                 truth=truth,
+                clinic=clinic,
                 pace=Pace(options.rate),
                 share=self._share(),
                 others_wait=lambda: not self._queue.empty(),

@@ -3,19 +3,20 @@
 import asyncio
 import errno
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from gonio.errors import GonioError, UsageError
+from gonio.errors import GonioError, RetryableError, UsageError
 from gonio.gateway.database import StoreWriteError
 from gonio.gateway.records import OutboxCounts
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink import MqttVersion, Uplink, UplinkTiming
 from gonio.identity.broker import BrokerAddress
+from gonio.simulators.fleet_clinic import FleetClinic
 from gonio.simulators.fleet_history import Moment, Patient, history, patient
 from gonio.simulators.fleet_pace import Pace
 from gonio.simulators.fleet_session import simulated_draft
@@ -23,11 +24,12 @@ from gonio.simulators.fleet_tally import Tally, Totals
 from gonio.simulators.fleet_truth import Truth, TruthLine
 from gonio.simulators.fleet_yard import Yard
 
-DISK_RETRY_S: Final = 5.0
+RETRY_S: Final = 5.0
 AT_A_TIME: Final = 20  # records that a kit makes before their lines of truth must be on the disk
 LOOK_S: Final = 1.0  # between two looks at how the sending goes
 PATIENCE_S: Final = 20.0  # with a clinic that is silent, before another kit may have the place
 AWAY_S: Final = 2.0  # likewise with a broker that is away
+STOP_AGAIN_S: Final = 0.5  # until an uplink that did not stop is told again
 _DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 _T = TypeVar("_T")
@@ -41,6 +43,7 @@ class Shared:
         yard: their directories, and what they are to make.
         broker: where they send.
         truth: the file that tells what they hold, or None.
+        clinic: where their patients are entered, or None.
         pace: how fast they make records.
         share: records that a kit makes in one turn.
         others_wait: whether a kit waits for a place.
@@ -55,6 +58,7 @@ class Shared:
     yard: Yard
     broker: BrokerAddress
     truth: Truth | None
+    clinic: FleetClinic | None
     pace: Pace
     share: int
     others_wait: Callable[[], bool]
@@ -113,14 +117,31 @@ async def _close(store: KitStore) -> None:
         raise
 
 
+@asynccontextmanager
+async def _running(uplink: Uplink, name: str) -> AsyncIterator[None]:
+    """Run an uplink beside us; its end is certain when this is left.
+
+    It is told to stop until it does: ``asyncio.wait_for`` of Python 3.11, with which aiomqtt waits for the broker,
+    loses a cancellation that comes together with the answer.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(uplink.run(), name=name)
+        try:
+            yield
+        finally:
+            while not sending.done():
+                sending.cancel()
+                await asyncio.wait([sending], timeout=STOP_AGAIN_S)
+
+
 async def _insist(shared: Shared, attempt: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-    """Try until the disk takes it."""
+    """Try until the disk, or the clinic's book, takes it."""
     while True:
         try:
             return await attempt()
-        except StoreWriteError as error:
+        except RetryableError as error:
             shared.tell(f"{error}; it is tried again")
-            await asyncio.sleep(DISK_RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +161,8 @@ class _Awake:
 
     async def run(self) -> bool:
         identity = await self._ask(lambda: _Identity(self._store.kit_id, self._store.outbox_id))
+        if self._shared.clinic is not None and identity.kit_id not in self._shared.kit_ids:
+            await self._ask(partial(self._shared.clinic.enter, self._number, identity.kit_id))
         self._shared.kit_ids.add(identity.kit_id)
         counts = await self._look()
         made = Totals.of(counts).made
@@ -155,11 +178,9 @@ class _Awake:
             timing=self._shared.timing,
         )
         self._shared.awake[self._number] = (self._store, uplink)
-        async with asyncio.TaskGroup() as tasks:
-            sending = tasks.create_task(uplink.run(), name=f"fleet-uplink-{self._number}")
+        async with _running(uplink, f"fleet-uplink-{self._number}"):
             await self._make(identity, made)
             await self._wait_for_the_clinic(uplink)
-            sending.cancel()
         return self._finished(await self._look())
 
     async def _ask(self, question: Callable[[], _T]) -> _T:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +34,7 @@ from gonio.errors import GonioError, UsageError
 from gonio.gateway.database import DATABASE_NAME, StoreWriteError
 from gonio.gateway.records import Draft
 from gonio.gateway.store import KitStore
-from gonio.gateway.uplink import UplinkTiming
+from gonio.gateway.uplink import Uplink, UplinkTiming
 from gonio.identity.broker import BrokerAddress
 from gonio.messages import Envelope
 from gonio.simulators import fleet, fleet_kit
@@ -188,6 +188,31 @@ async def test_every_record_of_every_kit_arrives_once(
     assert_all_agree(tmp_path, store, 108)
 
 
+@pytest.mark.peer("mosquitto")
+async def test_each_kit_can_be_a_simulated_patients(tmp_path: Path, store: Store, broker: Mosquitto) -> None:
+    """Also when the fleet is started again, with everything entered or only the patient."""
+    wanted = options(tmp_path, broker.url, kits=3, records=20)
+    wanted = replace(wanted, book=f"sqlite:///{tmp_path}/book.db")
+    await make_all(wanted, 1)
+    async with sink(store, broker):
+        for _ in range(2):
+            await asyncio.wait_for(run_fleet(wanted, quiet), LIMIT_S)
+    patients = store.patients()
+    assert [row.sessions for row in patients] == [20, 20, 20]
+    assert all(row.name.startswith("Simulated patient of kit-") for row in patients)
+    found = store.audit()
+    assert (found.records, found.unassigned, found.data_days) == (60, 0, 0)  # simulated days are no data days
+
+
+@pytest.mark.peer("mosquitto")
+async def test_a_truth_file_with_another_fleets_kits_is_told(tmp_path: Path, store: Store, broker: Mosquitto) -> None:
+    wanted = options(tmp_path, broker.url, kits=1, records=1)
+    line = {"kit": "kit-strange", "sequence": 1, "record_id": "018e2b2e-0000-7000-8000-000000000000"}
+    (tmp_path / "truth").write_text(json.dumps(line) + "\n")
+    async with sink(store, broker):
+        assert "kit-strange" in await refusal(wanted)
+
+
 def start_fleet(tmp_path: Path, broker: Mosquitto, *, kits: int, records: int, rate: float) -> subprocess.Popen[str]:
     arguments = [
         *("simulate", "fleet", "--kits", str(kits), "--records", str(records), "--rate", str(rate)),
@@ -280,7 +305,7 @@ async def test_a_silent_clinic_is_named(tmp_path: Path, broker: Mosquitto, monke
 async def test_a_full_disk_is_named_and_costs_only_time(
     tmp_path: Path, store: Store, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet_kit, "DISK_RETRY_S", 0.0)
+    monkeypatch.setattr(fleet_kit, "RETRY_S", 0.0)
     real_open, real_commit = KitStore.open, KitStore.commit
     faults = {"open": 2, "directory": 2, "commit": 5}
     told: list[str] = []
@@ -311,6 +336,30 @@ async def test_a_full_disk_is_named_and_costs_only_time(
     assert any("the disk is full" in text for text in told)
     assert (result.records, result.acknowledged) == (90, 90)
     assert_all_agree(tmp_path, store, 90)
+
+
+class StubbornUplink:
+    """Loses the first cancellations, as an uplink does whose broker answers at that very moment."""
+
+    cancelled = 0
+
+    async def run(self) -> NoReturn:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                if self.cancelled == 3:
+                    raise
+
+
+async def test_an_uplink_that_loses_a_cancellation_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_kit, "STOP_AGAIN_S", 0.01)
+    stubborn = StubbornUplink()
+    async with asyncio.timeout(LIMIT_S):
+        async with fleet_kit._running(cast("Uplink", stubborn), "stubborn"):
+            await asyncio.sleep(0)
+    assert stubborn.cancelled == 3
 
 
 class KilledError(GonioError):
