@@ -1,16 +1,32 @@
-"""How fast the clinic's book takes records in, without a broker: judge, derive, one durable transaction per batch.
+"""How fast the clinic's book takes records in: without a broker, and through mosquitto with one worker.
 
-Run: python benchmarks/ingest.py [records]. Sessions of 12 repetitions with a 200-point angle curve, of 100 kits.
+Run: python benchmarks/ingest.py [records]. Sessions of 12 repetitions with a 200-point angle curve, of 100 kits, one
+record a publish. Both stores are measured where their servers are installed (Debian's postgresql and mosquitto): a
+PostgreSQL of its own in a temporary folder with its defaults, each commit on disk.
+
+"bound" is what the same machine does in the same run without MQTT: inflate, validate, derive, one durable transaction
+for 500 records. "through mosquitto" is from the first publish to the last acknowledgement; the sender, the broker, the
+worker and the database share the machine.
 """
 
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiomqtt
 
 from gonio.cloud_sink.model import Delivery
-from gonio.cloud_sink.store import open_store
+from gonio.cloud_sink.store import Store, open_store
 from gonio.messages import (
     AngleCurve,
     Envelope,
@@ -21,10 +37,17 @@ from gonio.messages import (
     pack,
     payload_text,
     unpack,
+    unpack_acks,
+    up_topic,
     wire_time,
 )
 
+sys.path.append(str(Path(__file__).parents[1]))
+from tests.cloud_sink.postgres import find_postgres, running_cluster
+
 KITS = 100
+GROUP = 500
+WINDOW = 4_000  # records on their way at once
 
 
 def session() -> str:
@@ -82,34 +105,116 @@ def records(count: int) -> list[Envelope]:
     ]
 
 
-def measure(count: int, batch: int) -> tuple[float, float]:
-    """Give records/s of the store alone and with inflating and reading the publishes, one record each."""
-    sent = records(count)
+NewBook = Callable[[], str]
+
+
+@contextmanager
+def filled(url: str) -> Iterator[Store]:
+    """Open a new book whose kits are all with one patient."""
+    with open_store(url) as store:
+        patient = store.add_patient("Benchmark", "America/Chicago")
+        for kit in range(KITS):
+            store.bind_kit(f"kit-{kit:03}", patient, since=datetime.now(UTC) - timedelta(days=60))
+        yield store
+
+
+def alone(url: str, count: int, batch: int) -> float:
+    """Give records/s inflated, validated and stored, ``batch`` in a transaction."""
+    sent = [(record.kit_id, pack([record])) for record in records(count)]
     now = datetime.now(UTC)
-    rates = []
-    for from_wire in (False, True):
-        publishes = [pack([record]) for record in sent] if from_wire else []
-        with tempfile.TemporaryDirectory() as folder, open_store(f"sqlite:///{folder}/book.db") as store:
-            patient = store.add_patient("Benchmark", "America/Chicago")
-            for kit in range(KITS):
-                store.bind_kit(f"kit-{kit:03}", patient, since=now - timedelta(days=60))
+    with filled(url) as store:
+        began = time.perf_counter()
+        for start in range(0, count, batch):
+            store.ingest_batch([Delivery(kit, tuple(unpack(data)), now) for kit, data in sent[start : start + batch]])
+        rate = count / (time.perf_counter() - began)
+        if store.audit().records != count:
+            raise SystemExit("the book does not hold what was sent")
+    return rate
+
+
+async def through(url: str, port: int, count: int) -> float:
+    """Give records/s from the first publish to the last acknowledgement."""
+    sent = [(up_topic(record.kit_id, Kind.SESSION), pack([record])) for record in records(count)]
+    with filled(url) as store:
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from gonio.cli.sink import app; app()"),
+            *("run", "--store", url, "--broker", f"mqtt://127.0.0.1:{port}"),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        while worker.stderr is not None and b"listening" not in await worker.stderr.readline():
+            pass
+        async with aiomqtt.Client("127.0.0.1", port, max_inflight_messages=WINDOW) as client:
+            await client.subscribe("gonio/v1/+/down/ack")
+            room = asyncio.Semaphore(WINDOW)
+
+            async def hear() -> None:
+                acknowledged = 0
+                async for message in client.messages:
+                    acks = unpack_acks(bytes(message.payload)).acks
+                    acknowledged += len(acks)
+                    for _ in acks:
+                        room.release()
+                    if acknowledged >= count:
+                        return
+
             began = time.perf_counter()
-            for start in range(0, count, batch):
-                part = range(start, min(start + batch, count))
-                items = [tuple(unpack(publishes[i])) if from_wire else (sent[i],) for i in part]
-                store.ingest_batch([Delivery(sent[i].kit_id, item, now) for i, item in zip(part, items, strict=True)])
-            rates.append(count / (time.perf_counter() - began))
-            if store.audit().records != count:
-                raise SystemExit("the book does not hold what was sent")
-    return rates[0], rates[1]
+            hearing = asyncio.create_task(hear())
+            for topic, data in sent:
+                await room.acquire()
+                await client.publish(topic, data, qos=0)  # a lost one would show: the run would not end
+            await asyncio.wait_for(hearing, 300)
+            rate = count / (time.perf_counter() - began)
+        worker.terminate()
+        await worker.communicate()
+        if (found := store.audit()).records != count or found.gaps:
+            raise SystemExit("the book does not hold what was sent")
+    return rate
+
+
+@contextmanager
+def mosquitto() -> Iterator[int]:
+    """Run a broker of the benchmark's own, and give its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "mosquitto.conf"
+        lines = (f"listener {port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0")
+        config.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "mosquitto"
+        server = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)  # noqa: S603 - its own
+        try:
+            while True:
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    break
+            yield port
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def measure(name: str, new_book: NewBook, count: int) -> None:
+    alone(new_book(), min(count, 500), GROUP)  # what is loaded and compiled once is not measured
+    single = alone(new_book(), min(count, 1_000), 1)
+    hundred = alone(new_book(), count, 100)
+    bound = alone(new_book(), count, GROUP)
+    with mosquitto() as port:
+        reached = asyncio.run(through(new_book(), port, count))
+    print(f"{name:<12} {single:>8,.0f} {hundred:>8,.0f} {bound:>8,.0f} {reached:>18,.0f} {reached / bound:>9.2f}")
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
-    print(f"{'batch':>6} {'records/s stored':>18} {'records/s unpacked and stored':>30}")
-    for batch in (1, 100, 1_000):
-        stored, unpacked = measure(min(count, 1_000) if batch == 1 else count, batch)
-        print(f"{batch:>6} {stored:>18,.0f} {unpacked:>30,.0f}")
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    print("records/s, inflated, validated, stored durably; by records in a transaction")
+    print(f"{'store':<12} {'1':>8} {'100':>8} {'bound':>8} {'through mosquitto':>18} {'of bound':>9}")
+    with tempfile.TemporaryDirectory() as folder:
+        measure("SQLite", lambda: f"sqlite:///{folder}/{uuid.uuid4()}.db", count)
+    programs = find_postgres()
+    if programs is None:
+        print("PostgreSQL is not installed (apt-get install postgresql): not measured")
+        return
+    with running_cluster(programs) as cluster:
+        measure("PostgreSQL", cluster.create, count)
 
 
 if __name__ == "__main__":

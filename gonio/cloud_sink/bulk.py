@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, Table
+from sqlalchemy.exc import DBAPIError
 
 Row: TypeAlias = dict[str, Any]  # one row of a table, by column name
 
@@ -28,7 +30,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], on_co
         connection: within a transaction.
         table: where to.
         rows: what, in the order in which they are to be written.
-        on_conflict: SQL that says what happens to a row whose key is there; without it that is an error.
+        on_conflict: SQL that says what happens to a row whose key is there; without it that is an IntegrityError.
 
     Returns:
         How many were written.
@@ -36,18 +38,36 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], on_co
     if not rows:
         return 0
     dialect = connection.dialect
-    columns = list(table.columns)
-    mark = "?" if dialect.paramstyle == "qmark" else "%s"
-    statement = (
-        f"INSERT INTO {table.name} ({', '.join(column.name for column in columns)}) "  # noqa: S608 - names of the schema
-        f"VALUES ({', '.join([mark] * len(columns))}) {on_conflict}"
-    )
-    by_column: list[Any] = []
-    for column in columns:
+    by_column: list[Iterable[Any]] = []
+    for column in table.columns:
         values = map(itemgetter(column.name), rows)
         convert = column.type.dialect_impl(dialect).bind_processor(dialect)
         by_column.append(values if convert is None else map(convert, values))
-    return connection.exec_driver_sql(statement, list(zip(*by_column, strict=True))).rowcount
+    tuples = zip(*by_column, strict=True)
+    into = f"{table.name} ({', '.join(column.name for column in table.columns)})"
+    if dialect.name == "postgresql" and not on_conflict:
+        _copy(connection, into, tuples)
+        return len(rows)
+    mark = "?" if dialect.paramstyle == "qmark" else "%s"
+    marks = ", ".join([mark] * len(table.columns))
+    statement = f"INSERT INTO {into} VALUES ({marks}) {on_conflict}"  # noqa: S608 - names of the schema
+    return connection.exec_driver_sql(statement, list(tuples)).rowcount
+
+
+def _copy(connection: Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Send rows as one stream: measured, half of what an INSERT for each costs."""
+    cursor = connection.connection.cursor()
+    statement = f"COPY {into} FROM STDIN"
+    try:
+        with cursor.copy(statement) as copy:  # psycopg's own, beyond the DB-API
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as error:  # SQLAlchemy does not see this call: give it the error that it would have raised
+        raise DBAPIError.instance(
+            statement, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
+    finally:
+        cursor.close()
 
 
 def in_slices(keys: Sequence[Key], look_up: Callable[[Sequence[Key]], Iterable[Found]]) -> Iterator[Found]:

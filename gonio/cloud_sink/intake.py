@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Connection, select, tuple_
+from sqlalchemy.exc import IntegrityError
 
 from gonio.cloud_sink.bulk import ON_CONFLICT_SKIP, Row, in_slices, insert_rows
 from gonio.cloud_sink.derive import Binding, Derived, Source, derive
@@ -66,8 +67,8 @@ class Intake:
     def _insert_new(self, numbered: Sequence[Accepted]) -> dict[int, Accepted]:
         """Insert every record whose id and place are free, the first of a batch first; give those, by identity.
 
-        Round by round: the first of each id and place is inserted; where not all of them could be, another worker or
-        an earlier record has an id or a place, which is looked up and never asked for again.
+        Round by round: the first of each id and place is inserted, or none of them where another worker or an earlier
+        record has an id or a place (one that is about to commit is waited for). Those are looked up and left out.
         """
         new: dict[int, Accepted] = {}
         taken: set[Place] = set()
@@ -77,15 +78,20 @@ class Intake:
             first = _first_of_each(waiting)
             rows = [self._record_row(j) for j in sorted(first, key=lambda j: j.envelope.record_id)]
             attempt = self._connection.begin_nested()
-            if insert_rows(self._connection, RECORDS, rows, ON_CONFLICT_SKIP) == len(rows):
+            try:
+                insert_rows(self._connection, RECORDS, rows)
+            except IntegrityError:  # any other error ends the whole transaction, on SQLite perhaps by itself
+                attempt.rollback()
+                known = len(self._hash_of) + len(taken)
+                self._look_up_ids(first)
+                taken |= self._look_up_places(first)
+                if len(self._hash_of) + len(taken) == known:
+                    raise
+            else:
                 attempt.commit()
                 new |= {id(j): j for j in first}
                 self._hash_of |= {j.envelope.record_id: j.content_hash for j in first}
                 taken |= {_place(j) for j in first}
-            else:
-                attempt.rollback()
-                self._look_up_ids(first)
-                taken |= self._look_up_places(first)
         return new
 
     def _look_up_ids(self, judged: Sequence[Accepted]) -> None:
