@@ -165,7 +165,7 @@ async def through(url: str, port: int, count: int) -> float:
             await asyncio.wait_for(hearing, 300)
             rate = count / (time.perf_counter() - began)
         worker.terminate()
-        await worker.communicate()
+        await asyncio.wait_for(worker.communicate(), 30)
         if (found := store.audit()).records != count or found.gaps:
             raise SystemExit("the book does not hold what was sent")
     return rate
