@@ -18,7 +18,12 @@ kit = typer.Typer(help="Kits.", no_args_is_help=True)
 app.add_typer(patient, name="patient")
 app.add_typer(kit, name="kit")
 
-StoreUrl = Annotated[str, typer.Option("--store", metavar="URL", help="The clinic's book: sqlite:///path/to/file.")]
+StoreUrl = Annotated[
+    str,
+    typer.Option(
+        "--store", metavar="URL", help="The clinic's book: sqlite:///path/to/file or postgresql://user@host/database."
+    ),
+]
 KitId = Annotated[str, typer.Argument(metavar="KIT", help="The kit's id.")]
 
 

@@ -16,7 +16,9 @@ def _root() -> None:
 
 @app.command()
 def serve(
-    store: str = typer.Option(..., "--store", help="The clinic's book, e.g. sqlite:///clinic.db"),
+    store: str = typer.Option(
+        ..., "--store", help="The clinic's book: sqlite:///path/to/file or postgresql://user@host/database."
+    ),
     host: str = typer.Option("127.0.0.1", "--host", help="A loopback address: the pages have no log-in yet."),
     port: int = typer.Option(8600, "--port", min=0, max=65_535, help="TCP port; 0 takes any that is free."),
 ) -> None:
