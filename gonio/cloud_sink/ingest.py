@@ -41,7 +41,6 @@ from gonio.messages import (
     pack_acks,
     unpack,
 )
-from gonio.tasks import obey_cancellation
 
 Protocol: TypeAlias = Literal["3.1.1", "5"]
 
@@ -108,7 +107,6 @@ async def run_sink(
     failures = 0
     with ThreadPoolExecutor(1, thread_name_prefix="gonio-ingest") as thread:
         while True:
-            obey_cancellation()
             client = Client(
                 **arguments,
                 identifier=f"gonio-sink-{secrets.token_hex(6)}",
@@ -122,7 +120,6 @@ async def run_sink(
             try:
                 async with client:
                     await _subscribe(client, topics)
-                    obey_cancellation()
                     failures = 0
                     _log.info("listening to %s at %s", topics, broker)
                     if on_listening is not None:
@@ -169,7 +166,6 @@ async def _serve(
         report = _report(len(batch), acks)
         for kit, words in _by_kit(acks).items():
             await _acknowledge(client, kit, words)
-        obey_cancellation()
         if inbox.dropped > dropped:
             _log.warning("%d publishes came faster than they can be stored; kits will resend", inbox.dropped - dropped)
             dropped = inbox.dropped

@@ -32,7 +32,6 @@ from gonio.messages import (
     unpack_acks,
     up_topic,
 )
-from gonio.tasks import obey_cancellation
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +168,6 @@ class Uplink:
         unlisten = self._store.listen(committed)
         try:
             while True:
-                obey_cancellation()
                 began_s = loop.time()
                 self._note(state="connecting")
                 try:
@@ -209,7 +207,6 @@ class Uplink:
             for code in await client.subscribe(topic, qos=1):
                 if (code if isinstance(code, int) else code.value) >= _REFUSED:
                     raise aiomqtt.MqttError(f"the broker refuses {self._kit_id} the subscription to {topic}")
-            obey_cancellation()
             self._window.reconnected()
             self._told = None
             self._note(state="connected", reason=None, connections=self._status.connections + 1)
@@ -268,7 +265,6 @@ class Uplink:
             return
         self._window.sent(numbers, asyncio.get_running_loop().time())
         await client.publish(up_topic(self._kit_id, batch[0].kind), payload, qos=1)
-        obey_cancellation()
         self._note(published=self._status.published + 1)
         if again:
             try:
@@ -312,7 +308,6 @@ class Uplink:
                 self._trouble(str(error))
             else:
                 await client.publish(up_topic(self._kit_id, envelope.kind), pack([envelope]), qos=1)
-                obey_cancellation()
             await asyncio.sleep(self._timing.health_s)
 
     def _trouble(self, text: str) -> None:

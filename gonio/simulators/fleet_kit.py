@@ -29,6 +29,7 @@ AT_A_TIME: Final = 20  # records that a kit makes before their lines of truth mu
 LOOK_S: Final = 1.0  # between two looks at how the sending goes
 PATIENCE_S: Final = 20.0  # with a clinic that is silent, before another kit may have the place
 AWAY_S: Final = 2.0  # likewise with a broker that is away
+STOP_AGAIN_S: Final = 0.5  # until an uplink that did not stop is told again
 _DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 _T = TypeVar("_T")
@@ -118,13 +119,19 @@ async def _close(store: KitStore) -> None:
 
 @asynccontextmanager
 async def _running(uplink: Uplink, name: str) -> AsyncIterator[None]:
-    """Run an uplink beside us until this is left."""
+    """Run an uplink beside us; its end is certain when this is left.
+
+    It is told to stop until it does: ``asyncio.wait_for`` of Python 3.11, with which aiomqtt waits for the broker,
+    loses a cancellation that comes together with the answer.
+    """
     async with asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(uplink.run(), name=name)
         try:
             yield
         finally:
-            sending.cancel()
+            while not sending.done():
+                sending.cancel()
+                await asyncio.wait([sending], timeout=STOP_AGAIN_S)
 
 
 async def _insist(shared: Shared, attempt: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
