@@ -127,7 +127,7 @@ def _inputs(size: int) -> _Input:
 def _whole(given: _Input) -> None:
     profile = get_profile("movella_dot")
     decoders = {segment: StreamDecoder(profile, {"rate_hz": _RATE_HZ}) for segment in SEGMENTS}
-    session = Session(exercise=_EXERCISE, side="right", rate_hz=_RATE_HZ)
+    session = Session(exercise=_EXERCISE, rate_hz=_RATE_HZ)
     for parts in zip(*(given.notifications[segment] for segment in SEGMENTS), strict=True):
         for segment, part in zip(SEGMENTS, parts, strict=True):
             chunk = decoders[segment].feed_all(part)
@@ -138,7 +138,7 @@ def _whole(given: _Input) -> None:
 
 
 def _session(given: _Input) -> None:
-    session = Session(exercise=_EXERCISE, side="right", rate_hz=_RATE_HZ)
+    session = Session(exercise=_EXERCISE, rate_hz=_RATE_HZ)
     for parts in zip(*(given.samples[segment] for segment in SEGMENTS), strict=True):
         for segment, part in zip(SEGMENTS, parts, strict=True):
             session.feed(segment, part)
@@ -174,7 +174,7 @@ def _grid(given: _Input) -> None:
 
 
 def _chain(given: _Input) -> None:
-    chain = KneeChain(_RATE_HZ, exercise=_EXERCISE, side="right")
+    chain = KneeChain(_RATE_HZ, exercise=_EXERCISE)
     for part in given.aligned:
         chain.feed(part)
     chain.finish()

@@ -101,7 +101,7 @@ def run(trial: Trial, *, exercise: str | None, size: int = 50) -> Outcome:
         exercise: what the session is told.
         size: samples a chunk.
     """
-    session = Session(exercise=exercise, side=trial.side, rate_hz=trial.rate_hz)
+    session = Session(exercise=exercise, rate_hz=trial.rate_hz)
     angles: list[KneeAngleChunk] = []
     reps: list[RepEvent] = []
     begin = time.perf_counter()

@@ -86,7 +86,6 @@ def analyse(
     """
     session = Session(
         exercise=question.exercise,
-        side=question.side,
         rate_hz=recording.meta.rate_hz,
         goal=question.goal,
         program=question.program,

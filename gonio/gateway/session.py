@@ -115,7 +115,6 @@ class SessionRunner:
         rates = {segment: stream.info.rate_hz for segment, stream in streams.items()}
         self._session = Session(
             exercise=plan.exercise,
-            side=plan.side,
             rate_hz=min(rates.values()),
             nominal_rate_hz=rates,
             goal=plan.goal,

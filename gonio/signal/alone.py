@@ -17,7 +17,7 @@ from typing import Final
 from gonio.signal.chain import KneeChain
 from gonio.signal.chunks import RepEvent, SessionResult, TimedChunk
 from gonio.signal.clock.grid import MAX_AHEAD, Aligner
-from gonio.signal.consts import SEGMENTS, BoolArray, Segment, Side
+from gonio.signal.consts import SEGMENTS, BoolArray, Segment
 from gonio.signal.reps.goal import Goal
 
 #: A shorter stretch at the end holds no exercise, s.
@@ -66,7 +66,6 @@ class Alone:
         rate_hz: float,
         *,
         exercise: str,
-        side: Side | None,
         goal: Goal | None,
         gyroscope: bool = True,
     ) -> SessionResult:
@@ -76,14 +75,13 @@ class Alone:
             segment: which one.
             rate_hz: rate of the grid, Hz.
             exercise: its name.
-            side: the leg.
             goal: what every repetition is to reach.
             gyroscope: whether its sensor has one.
 
         Returns:
             A result whose repetitions are all of the tilt and know no flexion.
         """
-        chain = KneeChain(rate_hz, exercise=exercise, side=side, goal=goal, joint=False, gyroscopes=gyroscope)
+        chain = KneeChain(rate_hz, exercise=exercise, goal=goal, joint=False, gyroscopes=gyroscope)
         aligner = Aligner(rate_hz)
         since = self.since(segment)
         for chunk, spoilt in self._kept[segment]:

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from gonio.signal.chunks import AlignedChunk, KneeAngleChunk, RepEvent, SessionResult, StreamDefects, trusted
-from gonio.signal.consts import FloatArray, Side
+from gonio.signal.consts import FloatArray
 from gonio.signal.curve import Curve
 from gonio.signal.inclination import InclinationFilter
 from gonio.signal.knee.calibration import Block, Calibration
@@ -114,7 +114,6 @@ class KneeChain:
         rate_hz: float,
         *,
         exercise: str | None,
-        side: Side | None,
         goal: Goal | None = None,
         program: tuple[str, ...] = (),
         stored: StoredCalibration | None = None,
@@ -126,7 +125,6 @@ class KneeChain:
         Args:
             rate_hz: rate of the grid, Hz.
             exercise: the declared exercise, "none", or None to recognise it.
-            side: which leg; the angle does not depend on it.
             goal: what every repetition is to reach.
             program: the exercises among which one is recognised; all when empty.
             stored: the calibration of an earlier session with the same sensors, to be taken up if the motion agrees.
@@ -136,7 +134,6 @@ class KneeChain:
         Raises:
             ValueError: rate_hz is not above 0, or an exercise is not known.
         """
-        self.side = side
         self._joint = joint and gyroscopes
         self._rate = rate_hz
         self._filters = (AttitudeFilter(rate_hz), AttitudeFilter(rate_hz))

@@ -19,7 +19,7 @@ from gonio.signal.chunks import (
 )
 from gonio.signal.clock.grid import Aligner
 from gonio.signal.clock.sensor import SensorClock
-from gonio.signal.consts import INCLINATION_ONLY, NO_EXERCISE, SEGMENTS, Segment, Side
+from gonio.signal.consts import INCLINATION_ONLY, NO_EXERCISE, SEGMENTS, Segment
 from gonio.signal.faults import watch as faults
 from gonio.signal.faults.watch import SensorWatch
 from gonio.signal.knee.stored import StoredCalibration
@@ -49,7 +49,6 @@ class Session:
         self,
         *,
         exercise: str | None,
-        side: Side | None,
         rate_hz: float,
         nominal_rate_hz: Mapping[Segment, float] | None = None,
         goal: Goal | None = None,
@@ -60,14 +59,13 @@ class Session:
 
         Args:
             exercise: the declared exercise; None to recognise it.
-            side: the leg, or None when it is none.
             rate_hz: the slower sensor's rate, Hz; the grid's too, but for sensors so fast that it is GRID_HZ.
             nominal_rate_hz: each sensor's nominal rate, Hz; rate_hz where it is not given.
             goal: what every repetition is to reach.
             program: the exercises among which one is recognised; all when empty.
             stored: the calibration of an earlier session with the same sensors, to be taken up if the motion agrees.
         """
-        self._exercise, self._side, self._goal = exercise, side, goal
+        self._exercise, self._goal = exercise, goal
         self._nominal_hz = {segment: (nominal_rate_hz or {}).get(segment, rate_hz) for segment in SEGMENTS}
         self._grid_hz = rate_hz if rate_hz <= _FAST_HZ else GRID_HZ
         self._clocks = {segment: SensorClock(segment, rate) for segment, rate in self._nominal_hz.items()}
@@ -88,7 +86,6 @@ class Session:
         return KneeChain(
             self._grid_hz,
             exercise=self._exercise,
-            side=self._side,
             goal=self._goal,
             program=self._program,
             stored=self._stored,
@@ -198,7 +195,6 @@ class Session:
             segment,
             self._grid_hz,
             exercise=exercise,
-            side=self._side,
             goal=self._goal,
             gyroscope=segment not in self._without_gyro,
         )

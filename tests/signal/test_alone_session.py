@@ -30,7 +30,7 @@ def _samples(motion: LegMotion, segment: Segment, keep: slice = slice(None)) -> 
 @pytest.mark.parametrize(("exercise", "segment"), TOLD_BY)
 def test_one_sensor_counts_repetitions_and_tells_no_angle(exercise: str, segment: Segment) -> None:
     motion = LegMotion(exercise, duration_s=70.0, seed=1)
-    session = Session(exercise=exercise, side="right", rate_hz=RATE)
+    session = Session(exercise=exercise, rate_hz=RATE)
     out = session.feed(segment, _samples(motion, segment)) + session.finish()
     result = session.result()
     assert motion.truth.rep_count is not None
@@ -52,7 +52,7 @@ def test_one_sensor_counts_repetitions_and_tells_no_angle(exercise: str, segment
 
 def test_without_an_exercise_one_sensor_names_none() -> None:
     motion = LegMotion("long-arc-quad", duration_s=40.0, seed=1)
-    session = Session(exercise=None, side="right", rate_hz=RATE)
+    session = Session(exercise=None, rate_hz=RATE)
     session.feed("shank", _samples(motion, "shank"))
     assert session.finish() == []
     assert session.result().exercise == "none"
@@ -60,7 +60,7 @@ def test_without_an_exercise_one_sensor_names_none() -> None:
 
 
 def _both(motion: LegMotion, shank: slice, sizes: tuple[int, int]) -> Session:
-    session = Session(exercise="long-arc-quad", side="right", rate_hz=RATE)
+    session = Session(exercise="long-arc-quad", rate_hz=RATE)
     streams: dict[Segment, SampleChunk] = {
         "thigh": _samples(motion, "thigh", shank),
         "shank": _samples(motion, "shank"),
@@ -97,7 +97,7 @@ def test_what_comes_after_the_other_sensor_has_gone_is_counted_once(kicks: LegMo
 
 def test_a_sensor_that_comes_back_leaves_nobody_alone(kicks: LegMotion) -> None:
     keep = np.r_[0 : int(50 * RATE), int(70 * RATE) : int(109 * RATE)]
-    session = Session(exercise="long-arc-quad", side="right", rate_hz=RATE)
+    session = Session(exercise="long-arc-quad", rate_hz=RATE)
     thigh, shank = _samples(kicks, "thigh"), _samples(kicks, "shank")
     assert thigh.sensor_s is not None
     session.feed("thigh", SampleChunk(thigh.acc[keep], thigh.gyr[keep], thigh.sensor_s[keep]))

@@ -38,7 +38,7 @@ def follow(
     thigh: FloatArray, shank: FloatArray, rate_hz: float, exercise: str | None
 ) -> tuple[FloatArray, BoolArray, SessionResult]:
     """Give flexion in degrees, ok and the result for arrays (n, 7): time, specific force, angular velocity."""
-    chain = KneeChain(rate_hz, exercise=exercise, side=None)
+    chain = KneeChain(rate_hz, exercise=exercise)
     t, acc1, gyr1, acc2, gyr2 = (
         np.ascontiguousarray(x) for x in (thigh[:, 0], thigh[:, 1:4], thigh[:, 4:], shank[:, 1:4], shank[:, 4:])
     )

@@ -27,7 +27,7 @@ def feed(
     measured = np.ones(len(t), dtype=np.bool_)
     if gap is not None:
         measured[(t >= gap[0]) & (t < gap[1])] = False
-    chain = KneeChain(RATE_HZ, exercise=exercise, side=motion.side)
+    chain = KneeChain(RATE_HZ, exercise=exercise)
     out = chain.feed(AlignedChunk(t, signals[0], signals[1], signals[2], signals[3], measured)) + chain.finish()
     angles = [o for o in out if isinstance(o, KneeAngleChunk)]
     return angles, [o for o in out if isinstance(o, RepEvent)], chain.result(())
@@ -143,7 +143,7 @@ def test_before_calibration_the_angle_says_that_it_does_not_know() -> None:
 def test_stillness_calibrates_nothing() -> None:
     n = 1200
     acc, gyr = np.tile((0.0, 0.0, 9.81), (n, 1)), np.zeros((n, 3))
-    chain = KneeChain(50.0, exercise="heel-slide", side=None)
+    chain = KneeChain(50.0, exercise="heel-slide")
     chunk = AlignedChunk(np.arange(n) / 50.0, acc, gyr, acc, gyr, np.ones(n, dtype=np.bool_))
     out = [*chain.feed(chunk), *chain.finish()]
     result = chain.result(())
@@ -165,7 +165,7 @@ def test_a_gap_is_not_ok_and_spoils_its_repetition_only() -> None:
 
 
 def test_an_empty_session_has_an_empty_result() -> None:
-    chain = KneeChain(60.0, exercise=None, side="right")
+    chain = KneeChain(60.0, exercise=None)
     assert chain.finish() == []
     result = chain.result(())
     assert (result.exercise, result.reps, result.curve) == ("none", (), ())
@@ -174,7 +174,7 @@ def test_an_empty_session_has_an_empty_result() -> None:
 
 def test_an_unknown_exercise_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no exercise"):
-        KneeChain(60.0, exercise="jump", side=None)
+        KneeChain(60.0, exercise="jump")
 
 
 def test_the_curve_stays_small() -> None:

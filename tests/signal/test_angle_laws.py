@@ -42,7 +42,7 @@ def aligned(thigh: FloatArray, shank: FloatArray, measured: BoolArray | None = N
 def run(
     thigh: FloatArray, shank: FloatArray, rate_hz: float, size: int, exercise: str | None = "mini-squat"
 ) -> tuple[FloatArray, FloatArray, BoolArray, list[RepEvent], SessionResult]:
-    chain = KneeChain(rate_hz, exercise=exercise, side="left")
+    chain = KneeChain(rate_hz, exercise=exercise)
     angles: list[KneeAngleChunk] = []
     reps: list[RepEvent] = []
     for k in range(0, len(thigh), size):

@@ -74,7 +74,7 @@ def run(
     size: int = 600,
     rate_hz: float = RATE_HZ,
 ) -> Session:
-    chain = KneeChain(rate_hz, exercise=exercise, side=None, stored=stored)
+    chain = KneeChain(rate_hz, exercise=exercise, stored=stored)
     for start_s, end_s, flexion in poses:
         chain.pose(start_s, end_s, flexion)
     out = []
@@ -239,7 +239,7 @@ def test_a_later_pose_corrects_the_zero_from_then_on() -> None:
 @pytest.mark.parametrize("pose", [(2.0, 1.0, 0.0), (0.0, 100.0, 0.0), (math.nan, 1.0, 0.0), (0.0, 1.0, 4.0)])
 def test_a_pose_that_cannot_be_is_refused(pose: Pose) -> None:
     with pytest.raises(ValueError, match=r"pose|flexion"):
-        KneeChain(RATE_HZ, exercise=None, side=None).pose(*pose)
+        KneeChain(RATE_HZ, exercise=None).pose(*pose)
 
 
 # --- sensors that move ------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def table(path: Path) -> FloatArray:
 @cache
 def session(folder: Path, declared: str | None) -> SessionResult:
     rate_hz = float(tomllib.loads((folder / "recording.toml").read_text())["rate_hz"])
-    one = Session(exercise=declared, side=None, rate_hz=rate_hz)
+    one = Session(exercise=declared, rate_hz=rate_hz)
     for segment in SEGMENTS:
         rows = table(folder / f"{segment}.csv.gz")
         one.feed(segment, SampleChunk(rows[:, 1:4].copy(), rows[:, 4:7].copy(), rows[:, 0].copy()))

@@ -30,7 +30,7 @@ def session(
 ) -> SessionResult:
     motion = motion_of(done, quality, seed)
     t = np.arange(0.0, motion.duration_s, 1.0 / RATE_HZ)
-    one = Session(exercise=declared, side="right", rate_hz=RATE_HZ, program=program)
+    one = Session(exercise=declared, rate_hz=RATE_HZ, program=program)
     for k, segment in enumerate(SEGMENTS):
         errors = ImuErrors(2 * seed + k + 1, rate_hz=RATE_HZ)
         acc, gyr = errors.around(lambda at, segment=segment: motion.imu(segment, at))(t)  # type: ignore[misc]

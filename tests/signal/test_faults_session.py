@@ -35,7 +35,7 @@ def _told(
 ) -> Told:
     t = np.asarray(np.arange(int(motion.duration_s * rate_hz)) / rate_hz, dtype=np.float64)
     during = (t >= part[0]) & (t < part[1])
-    session = Session(exercise=exercise, side="right", rate_hz=named_hz or rate_hz)
+    session = Session(exercise=exercise, rate_hz=named_hz or rate_hz)
     out: list[KneeAngleChunk | RepEvent] = []
     for k, segment in enumerate(SEGMENTS):
         acc, gyr = ImuErrors(k, rate_hz=rate_hz).apply(t, *motion.imu(segment, t))
@@ -108,7 +108,7 @@ def test_a_sensor_without_a_gyroscope_leaves_no_angle(squats: LegMotion) -> None
 
 def test_a_gyroscope_that_ceases_to_tell_anything_is_dead(squats: LegMotion) -> None:
     t = np.asarray(np.arange(int(squats.duration_s * RATE)) / RATE, dtype=np.float64)
-    session = Session(exercise="mini-squat", side="right", rate_hz=RATE)
+    session = Session(exercise="mini-squat", rate_hz=RATE)
     half = len(t) // 2
     for part in (slice(0, half), slice(half, None)):
         for segment in SEGMENTS:
@@ -182,7 +182,7 @@ def test_one_sensor_that_does_not_move_while_the_other_does_is_flagged() -> None
 def test_the_silence_at_the_end_has_a_length() -> None:
     motion = LegMotion("mini-squat", duration_s=40.0, seed=2)
     t = np.asarray(np.arange(int(40 * RATE)) / RATE, dtype=np.float64)
-    session = Session(exercise="mini-squat", side="right", rate_hz=RATE)
+    session = Session(exercise="mini-squat", rate_hz=RATE)
     session.feed("thigh", SampleChunk(*motion.imu("thigh", t), t))
     session.feed("shank", SampleChunk(*motion.imu("shank", t[:1000]), t[:1000]))
     session.finish()

@@ -30,7 +30,7 @@ def through(
     columns: tuple[FloatArray, ...], rate_hz: float, exercise: str | None
 ) -> tuple[list[RepEvent], SessionResult]:
     t, thigh_acc, thigh_gyr, shank_acc, shank_gyr = columns
-    chain = KneeChain(rate_hz, exercise=exercise, side=None)
+    chain = KneeChain(rate_hz, exercise=exercise)
     whole = AlignedChunk(t, thigh_acc, thigh_gyr, shank_acc, shank_gyr, np.ones(len(t), dtype=np.bool_))
     out = chain.feed(whole) + chain.finish()
     return [one for one in out if isinstance(one, RepEvent)], chain.result(())

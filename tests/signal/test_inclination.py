@@ -45,7 +45,7 @@ def parts(chunk: SampleChunk, sizes: list[int]) -> list[SampleChunk]:
 def lived(
     leg: dict[Segment, SampleChunk], exercise: str | None, rate_hz: float = RATE
 ) -> tuple[Session, list[KneeAngleChunk | RepEvent]]:
-    session = Session(exercise=exercise, side="right", rate_hz=rate_hz)
+    session = Session(exercise=exercise, rate_hz=rate_hz)
     out = [one for segment in SEGMENTS for one in session.feed(segment, leg[segment])]
     return session, out + session.finish()
 
@@ -108,7 +108,7 @@ def test_an_exercise_that_nobody_declared_is_counted_without_a_name() -> None:
 
 def test_the_one_that_is_left_is_counted_alone() -> None:
     motion = LegMotion("long-arc-quad", duration_s=60.0, seed=3)
-    session = Session(exercise="long-arc-quad", side="right", rate_hz=RATE)
+    session = Session(exercise="long-arc-quad", rate_hz=RATE)
     session.feed("shank", samples(motion, BOTH)["shank"])
     session.finish()
     result = session.result()
@@ -122,7 +122,7 @@ def slides() -> dict[Segment, SampleChunk]:
 
 
 def bits(leg: dict[Segment, SampleChunk], sizes: list[int], *, shank_first: bool) -> tuple[str, bytes, bytes]:
-    session = Session(exercise="heel-slide", side="right", rate_hz=RATE)
+    session = Session(exercise="heel-slide", rate_hz=RATE)
     streams = {segment: parts(leg[segment], sizes) for segment in SEGMENTS}
     out: list[KneeAngleChunk | RepEvent] = []
     for k in range(max(map(len, streams.values()))):
@@ -184,7 +184,7 @@ def test_a_rate_is_above_zero() -> None:
 
 
 def test_a_pose_sets_no_zero_and_is_not_asked_for_again(slides: dict[Segment, SampleChunk]) -> None:
-    session = Session(exercise="heel-slide", side="right", rate_hz=RATE)
+    session = Session(exercise="heel-slide", rate_hz=RATE)
     session.pose(0.5, 2.5, 0.0)
     for segment in SEGMENTS:
         session.feed(segment, slides[segment])

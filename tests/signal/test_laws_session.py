@@ -91,7 +91,7 @@ def in_turn(one: Leg, size: int = 50) -> Sent:
 
 
 def run(sent: Sent, exercise: str | None, side: Side = "right", rate_hz: float = RATE_HZ) -> Outcome:
-    session = Session(exercise=exercise, side=side, rate_hz=rate_hz)
+    session = Session(exercise=exercise, rate_hz=rate_hz)
     out = [event for segment, chunk in sent for event in session.feed(segment, chunk)] + session.finish()
     angles = [event for event in out if isinstance(event, KneeAngleChunk)]
     return Outcome(

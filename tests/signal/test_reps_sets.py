@@ -46,7 +46,7 @@ def count(
     measured = np.ones(n, dtype=np.bool_) if gap is None else (t < gap[0]) | (t >= gap[1])
     columns = (thigh[:n, 1:4], thigh[:n, 4:], shank[:n, 1:4], shank[:n, 4:])
     acc1, gyr1, acc2, gyr2 = (np.ascontiguousarray(column) for column in columns)
-    chain = KneeChain(rate_hz, exercise=exercise, side=None, goal=goal)
+    chain = KneeChain(rate_hz, exercise=exercise, goal=goal)
     out = chain.feed(AlignedChunk(t, acc1, gyr1, acc2, gyr2, measured)) + chain.finish()
     return [one for one in out if isinstance(one, RepEvent)], chain.result(())
 

@@ -18,7 +18,7 @@ def tilts(exercise: str, size: int) -> tuple[tuple[float, ...], float]:
     motion = LegMotion(exercise, reps=4, seed=3)
     t = np.arange(int(motion.duration_s * RATE_HZ)) / RATE_HZ
     (acc1, gyr1), (acc2, gyr2) = motion.imu("thigh", t), motion.imu("shank", t)
-    chain = KneeChain(RATE_HZ, exercise=exercise, side=motion.side)
+    chain = KneeChain(RATE_HZ, exercise=exercise)
     for begin in range(0, len(t), size):
         part = slice(begin, begin + size)
         measured = np.ones(len(t[part]), dtype=np.bool_)

@@ -17,7 +17,7 @@ RATE: Final = 60.0
 def _rms_off(exercise: str, motion: LegMotion, *, linked: bool, seed: int) -> float:
     """Give the r.m.s. error of the angle, degrees, where it is ok; a constant offset (zero) is not looked at."""
     rng = np.random.default_rng(seed)
-    session = Session(exercise=exercise, side="right", rate_hz=RATE)
+    session = Session(exercise=exercise, rate_hz=RATE)
     times: list[FloatArray] = []
     bends: list[FloatArray] = []
     for k, segment in enumerate(SEGMENTS):

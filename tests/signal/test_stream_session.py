@@ -70,7 +70,7 @@ def test_a_session_does_not_depend_on_interleaving(order: list[tuple[bool, int]]
     leg = _leg(25, own=own)
     results = []
     for pieces in ([(True, 10**9), (False, 10**9)], [*order, (False, 10**9), (True, 10**9)]):
-        session = Session(exercise=None, side="left", rate_hz=50)
+        session = Session(exercise=None, rate_hz=50)
         done = {"thigh": 0, "shank": 0}
         out: list[KneeAngleChunk | RepEvent] = []
         for is_thigh, size in pieces:
@@ -90,7 +90,7 @@ def test_a_session_does_not_depend_on_interleaving(order: list[tuple[bool, int]]
 def test_jitter_and_drift_cost_no_repetition_and_less_than_a_degree(own: bool) -> None:  # noqa: FBT001 - a parameter
     motion = LegMotion.for_seconds("mini-squat", 40)
     t = np.asarray(np.arange(40 * 50) / 50, dtype=np.float64)
-    ideal, real = (Session(exercise="mini-squat", side="right", rate_hz=50) for _ in range(2))
+    ideal, real = (Session(exercise="mini-squat", rate_hz=50) for _ in range(2))
     linked = _leg(40, own=own)
     for segment in SEGMENTS:
         ideal.feed(segment, SampleChunk(*motion.imu(segment, t), t))
@@ -106,7 +106,7 @@ def test_jitter_and_drift_cost_no_repetition_and_less_than_a_degree(own: bool) -
 
 def test_a_sensor_that_falls_silent_and_comes_back_with_a_new_clock_is_seen_in_the_result() -> None:
     leg = _leg(40)
-    session = Session(exercise="mini-squat", side="right", rate_hz=50)
+    session = Session(exercise="mini-squat", rate_hz=50)
     out: list[KneeAngleChunk | RepEvent] = []
     for segment, one in leg.items():
         assert one.sensor_s is not None
@@ -128,7 +128,7 @@ def test_a_sensor_that_falls_silent_and_comes_back_with_a_new_clock_is_seen_in_t
 
 def test_sensors_of_different_rates_share_a_grid() -> None:
     motion = LegMotion.for_seconds("mini-squat", 20)
-    session = Session(exercise=None, side="right", rate_hz=60, nominal_rate_hz={"thigh": 120, "shank": 60})
+    session = Session(exercise=None, rate_hz=60, nominal_rate_hz={"thigh": 120, "shank": 60})
     out: list[KneeAngleChunk | RepEvent] = []
     for segment, rate_hz in zip(SEGMENTS, (120, 60), strict=True):
         t = np.asarray(np.arange(20 * rate_hz) / rate_hz, dtype=np.float64)
@@ -151,7 +151,7 @@ def test_chunks_come_in_the_order_in_which_they_were_complete(recording: Recordi
 
 
 def test_a_session_without_samples_has_a_result_that_says_so() -> None:
-    session = Session(exercise="lunge", side="left", rate_hz=60)
+    session = Session(exercise="lunge", rate_hz=60)
     assert session.finish() == []
     result = session.result()
     assert result.reps == ()
@@ -160,7 +160,7 @@ def test_a_session_without_samples_has_a_result_that_says_so() -> None:
 
 
 def test_a_session_with_one_sensor_has_a_result_that_says_so() -> None:
-    session = Session(exercise=None, side="left", rate_hz=50)
+    session = Session(exercise=None, rate_hz=50)
     out = session.feed("thigh", _leg(20)["thigh"]) + session.finish()
     result = session.result()
     assert out == []
@@ -171,7 +171,7 @@ def test_a_session_with_one_sensor_has_a_result_that_says_so() -> None:
 
 @pytest.mark.parametrize(("samples", "seen"), [(1000, False), (960, False), (800, True), (20, True)])
 def test_a_sensor_that_ends_before_the_other_is_seen_in_the_result(samples: int, seen: bool) -> None:  # noqa: FBT001 - a case
-    session = Session(exercise=None, side="left", rate_hz=50)
+    session = Session(exercise=None, rate_hz=50)
     leg = _leg(20)
     shank = leg["shank"]
     assert shank.sensor_s is not None
