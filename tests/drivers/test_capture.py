@@ -3,50 +3,26 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bleak.backends.client import BaseBleakClient
 
 from gonio.drivers.capture import Captured, CapturedValue, capture, read_capture
 from gonio.drivers.codec import Notification, StreamDecoder
-from gonio.drivers.link_values import Patience
-from gonio.drivers.scan import FoundSensor, scan
 from gonio.errors import UsageError
 from gonio.firmware_profiles import get_profile
 from gonio.signal.consts import FloatArray
-from gonio.simulators.bleak_backend import backends
-from gonio.simulators.peripheral import VirtualSensor
-from gonio.simulators.radio import Radio
-from gonio.simulators.world import World
-
-QUICK = Patience(connect_s=5.0, attempts=1, operation_s=1.0, disconnect_s=1.0, mtu_s=0.2)
+from tests.drivers.rig import QUICK, Rig, rig
 
 
 def feed(t_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.full((len(t_s), 3), 1.0), np.stack([t_s, -t_s, t_s / 2], axis=1)
 
 
-@dataclass
-class Rig:
-    world: World
-    sensor: VirtualSensor
-    found: FoundSensor
-    client: type[BaseBleakClient]
-
-
-@contextlib.asynccontextmanager
-async def rig(family: str) -> AsyncIterator[Rig]:
-    world, radio, profile = World(10.0), Radio(seed=3), get_profile(family)
-    central = await radio.device("kit", "F0:00:00:00:00:01")
-    scanner, client = backends(central)
-    async with VirtualSensor(radio, profile, feed, world, duration_s=2.0) as sensor:
-        (found,) = await scan([profile], timeout_s=5.0, scanner_backend=scanner, want=1)
-        yield Rig(world, sensor, found, client)
-    await radio.remove(central)
+def moving(family: str) -> contextlib.AbstractAsyncContextManager[Rig]:
+    return rig(family, moved_by=feed, duration_s=2.0, patience=replace(QUICK, attempts=1, silence_s=3.0))
 
 
 async def _captured(one: Rig, folder: Path, *, known: bool) -> Captured:
@@ -63,20 +39,20 @@ async def _captured(one: Rig, folder: Path, *, known: bool) -> Captured:
         tasks.create_task(until_the_end())
         taking = tasks.create_task(
             capture(
-                one.found,
+                await one.find(),
                 folder,
                 stop=stop,
-                profile=get_profile(one.found.family) if known else None,
+                profile=one.profile if known else None,
                 monotonic_ns=one.world.monotonic_ns,
                 client_backend=one.client,
-                patience=QUICK,
+                patience=one.patience,
             )
         )
     return taking.result()
 
 
 async def test_all_that_a_known_sensor_sends_is_in_the_file_and_decodes(tmp_path: Path) -> None:
-    async with rig("movella_dot") as one:
+    async with moving("movella_dot") as one:
         result = await _captured(one, tmp_path / "new", known=True)
     profile = get_profile("movella_dot")
     decoder = StreamDecoder(profile, {})
@@ -86,7 +62,7 @@ async def test_all_that_a_known_sensor_sends_is_in_the_file_and_decodes(tmp_path
     assert (head["family"], head["name"]) == ("movella_dot", "Movella DOT SIM 1")
     assert head["mtu"] >= 43
     assert {s["uuid"] for s in head["services"]} >= {service.uuid for service in profile.gatt.values()}
-    assert one.found.address.lower() not in result.path.read_text().lower()
+    assert one.sensor.address.lower() not in result.path.read_text().lower()
     chunks = [decoder.feed(Notification(v.characteristic, v.data, round(v.arrival_s * 1e9))) for v in values]
     gyr = np.concatenate([chunk.gyr for chunk in chunks if chunk is not None])
     sent = np.arange(121 - one.sensor.samples_sent, 121)  # the motion may begin before the sensor is listened to
@@ -94,7 +70,7 @@ async def test_all_that_a_known_sensor_sends_is_in_the_file_and_decodes(tmp_path
 
 
 async def test_a_device_without_a_profile_is_just_listened_to(tmp_path: Path) -> None:
-    async with rig("witmotion_ble5") as one:
+    async with moving("witmotion_ble5") as one:
         result = await _captured(one, tmp_path, known=False)
     head, values = read_capture(result.path)
     assert head["family"] is None

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from gonio.drivers.codecs.dot_message import decode_message, encode_message
 from gonio.drivers.dot_sync import SyncOutcome, synchronise, unsynchronise
 from gonio.drivers.link import SensorLink
 from gonio.drivers.link_errors import SensorRefusedError
-from gonio.drivers.link_values import Patience
 from gonio.drivers.scan import FoundSensor, scan
 from gonio.errors import UsageError
 from gonio.firmware_profiles import get_profile
@@ -23,10 +22,11 @@ from gonio.simulators.peripheral import VirtualSensor, sensor_address, sensor_na
 from gonio.simulators.peripheral_dot import DotFirmware
 from gonio.simulators.radio import Radio
 from gonio.simulators.world import World
+from tests.drivers.rig import QUICK
 from tests.simulators.bench import feed
 
 DOT = get_profile("movella_dot")
-QUICK = Patience(connect_s=5.0, attempts=2, backoff_s=0.01, operation_s=1.0, silence_s=1.0, disconnect_s=1.0, mtu_s=0.2)
+PATIENCE = replace(QUICK, silence_s=1.0)
 HASTE = 100.0  # the twelve seconds that a synchronisation takes are 0.12 here
 SETTLE_S = 0.2
 
@@ -39,7 +39,7 @@ class Group:
     client: type[BaseBleakClient]
 
     async def synchronise(self, *, settle_s: float = SETTLE_S, **settings: float) -> list[SyncOutcome]:
-        return await synchronise(self.found, settings, settle_s=settle_s, patience=QUICK, client_backend=self.client)
+        return await synchronise(self.found, settings, settle_s=settle_s, patience=PATIENCE, client_backend=self.client)
 
     def firmware(self, number: int) -> DotFirmware:
         firmware = self.sensors[number].firmware
@@ -95,7 +95,7 @@ async def test_streams_after_a_synchronisation_tell_the_same_time() -> None:
             links = [
                 await stack.enter_async_context(
                     SensorLink(
-                        found, DOT, monotonic_ns=one.world.monotonic_ns, client_backend=one.client, patience=QUICK
+                        found, DOT, monotonic_ns=one.world.monotonic_ns, client_backend=one.client, patience=PATIENCE
                     )
                 )
                 for found in one.found
@@ -118,11 +118,11 @@ async def test_rate_and_filter_are_locked_while_synchronised() -> None:
     async with group(2) as one:
         await one.synchronise(rate_hz=30)
         with pytest.raises(SensorRefusedError, match="set_rate_and_filter"):
-            async with SensorLink(one.found[0], DOT, rate_hz=60, client_backend=one.client, patience=QUICK):
+            async with SensorLink(one.found[0], DOT, rate_hz=60, client_backend=one.client, patience=PATIENCE):
                 pass
-        await unsynchronise(one.found, patience=QUICK, client_backend=one.client)
+        await unsynchronise(one.found, patience=PATIENCE, client_backend=one.client)
         assert not one.firmware(0).messages.synced
-        async with SensorLink(one.found[0], DOT, rate_hz=60, client_backend=one.client, patience=QUICK) as link:
+        async with SensorLink(one.found[0], DOT, rate_hz=60, client_backend=one.client, patience=PATIENCE) as link:
             assert link.info.rate_hz == 60
 
 

@@ -9,7 +9,7 @@ import pytest
 from gonio.drivers.link_errors import SensorLostError
 from gonio.signal.consts import STANDARD_GRAVITY
 from gonio.simulators.radio import AirConditions
-from tests.drivers.test_link_virtual import collect, columns, feed, rig, whole_motion
+from tests.drivers.rig import collect, columns, feed, rig
 
 if TYPE_CHECKING:
     from gonio.signal.chunks import SampleChunk
@@ -32,7 +32,7 @@ async def test_every_sample_comes_once_and_in_order(family: str) -> None:
     async with rig(family) as one, await one.link() as link:
         assert link.info.rate_hz == rate_hz
         assert link.info.battery_percent == (None if family == "bbc_microbit" else 87)
-        chunks = await whole_motion(one, link)
+        chunks = await one.whole_motion(link)
         counters = link.counters
     acc, gyr = feed(np.arange(5 * rate_hz + 1) / rate_hz)
     np.testing.assert_allclose(columns(chunks, "acc"), acc, atol=acc_step * 0.501, rtol=1e-6)
@@ -70,7 +70,7 @@ async def test_a_lost_link_is_taken_up_again(family: str) -> None:
 async def test_gonio_refs_losses_show_in_its_time_sample_by_sample() -> None:
     async with rig("gonio_ref", duration_s=20.0, speed=20.0, clock_ppm=40.0) as one, await one.link() as link:
         one.radio.set_conditions(one.sensor.address, AirConditions(payload_loss=0.05))
-        chunks = await whole_motion(one, link)
+        chunks = await one.whole_motion(link)
     sensor_s = columns(chunks, "sensor_s")
     assert one.sensor.samples_lost > 20
     assert len(sensor_s) == one.sensor.samples_sent
@@ -84,7 +84,7 @@ async def test_gonio_ref_streams_single_samples_over_a_link_with_an_mtu_of_23(mo
     monkeypatch.setattr("gonio.simulators.bleak_backend._OFFERED_MTU", 23)
     async with rig("gonio_ref", speed=5.0) as one, await one.link() as link:
         assert link.info.mtu == 23
-        chunks = await whole_motion(one, link)
+        chunks = await one.whole_motion(link)
         counters = link.counters
     assert len(columns(chunks, "acc")) == counters.notifications == 501
     np.testing.assert_allclose(np.diff(columns(chunks, "sensor_s")), 0.01, atol=1.1e-6)

@@ -1,10 +1,8 @@
 """The link against virtual MetaMotion sensors of both kinds: it asks which chip there is before it says anything."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,22 +10,14 @@ import pytest
 from gonio.drivers.codecs.mbient_registers import ACCELEROMETER, GYRO
 from gonio.drivers.link import SensorLink
 from gonio.drivers.link_errors import SensorLostError, SensorRefusedError
-from gonio.drivers.link_values import Patience
-from gonio.drivers.scan import scan
-from gonio.firmware_profiles import get_profile
 from gonio.signal.chunks import SampleChunk
 from gonio.signal.consts import FloatArray
-from gonio.simulators.bleak_backend import backends
-from gonio.simulators.peripheral import VirtualSensor, sensor_address, sensor_name
 from gonio.simulators.peripheral_metamotion import MetaMotionFirmware
-from gonio.simulators.radio import AirConditions, Radio
-from gonio.simulators.world import World
+from gonio.simulators.radio import AirConditions
+from tests.drivers.rig import QUICK, Rig, columns, rig
 
 FAMILY = "mbientlab_metamotion"
-PROFILE = get_profile(FAMILY)
-UUID = PROFILE.characteristic("command").uuid
 KINDS = {1: "RL", 2: "S"}  # by number
-QUICK = Patience(connect_s=5.0, attempts=2, backoff_s=0.01, operation_s=1.0, silence_s=3.0, disconnect_s=1.0, mtu_s=0.2)
 ACC_STEP, GYR_STEP = 9.80665 / 2048, np.radians(1 / 16.4)
 
 
@@ -38,41 +28,16 @@ def feed(t_s: FloatArray) -> tuple[FloatArray, FloatArray]:
     return acc, gyr
 
 
-@dataclass
-class Rig:
-    world: World
-    radio: Radio
-    sensor: VirtualSensor
-    scanner: Any
-    client: Any
-
-    @property
-    def firmware(self) -> MetaMotionFirmware:
-        assert isinstance(self.sensor.firmware, MetaMotionFirmware)
-        return self.sensor.firmware
-
-    async def link(self, **chosen: Any) -> SensorLink:  # noqa: ANN401 - the link's own arguments
-        (found,) = await scan([PROFILE], timeout_s=5.0, scanner_backend=self.scanner, want=1)
-        now_ns = self.world.monotonic_ns
-        return SensorLink(found, PROFILE, monotonic_ns=now_ns, client_backend=self.client, patience=QUICK, **chosen)
-
-    async def whole_motion(self, link: SensorLink) -> list[SampleChunk]:
-        await link.start()
-        await self.sensor.wait_for_listener()
-        self.world.begin_motion()
-        async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(collect(link))
-            await self.sensor.wait_for_end()
-            before = -1
-            while link.counters.notifications > before:  # what is still in the air
-                before = link.counters.notifications
-                await asyncio.sleep(0.2)
-            await link.stop()
-        return reader.result()
+def metamotion(
+    number: int, *, duration_s: float = 5.0, speed: float = 4.0
+) -> contextlib.AbstractAsyncContextManager[Rig]:
+    patience = replace(QUICK, silence_s=3.0)
+    return rig(FAMILY, number, moved_by=feed, duration_s=duration_s, speed=speed, patience=patience)
 
 
-async def collect(link: SensorLink) -> list[SampleChunk]:
-    return [chunk async for chunk in link.chunks()]
+def firmware_of(one: Rig) -> MetaMotionFirmware:
+    assert isinstance(one.sensor.firmware, MetaMotionFirmware)
+    return one.sensor.firmware
 
 
 async def collect_until(link: SensorLink, samples: int, then: Callable[[], Awaitable[object]]) -> list[SampleChunk]:
@@ -87,36 +52,18 @@ async def collect_until(link: SensorLink, samples: int, then: Callable[[], Await
     return chunks
 
 
-@contextlib.asynccontextmanager
-async def rig(number: int, *, duration_s: float = 5.0, speed: float = 4.0) -> AsyncIterator[Rig]:
-    world, radio = World(speed), Radio(seed=7)
-    central = await radio.device("kit", "F0:00:00:00:00:01")
-    sensor = VirtualSensor(
-        radio,
-        PROFILE,
-        feed,
-        world,
-        duration_s=duration_s,
-        name=sensor_name(FAMILY, number),
-        address=sensor_address(FAMILY, number),
-    )
-    async with sensor:
-        yield Rig(world, radio, sensor, *backends(central))
-    await radio.remove(central)
-
-
-def columns(chunks: list[SampleChunk]) -> tuple[FloatArray, FloatArray]:
-    return np.concatenate([chunk.acc for chunk in chunks]), np.concatenate([chunk.gyr for chunk in chunks])
+def both(chunks: list[SampleChunk]) -> tuple[FloatArray, FloatArray]:
+    return columns(chunks, "acc"), columns(chunks, "gyr")
 
 
 @pytest.mark.parametrize("number", KINDS)
 async def test_every_sample_arrives_once_and_in_order_from_either_chip(number: int) -> None:
-    async with rig(number) as one, await one.link() as link:
+    async with metamotion(number) as one, await one.link() as link:
         assert (link.info.firmware, link.info.battery_percent, link.info.rate_hz) == ("1.7.2", 87, 100.0)
-        assert one.firmware.connection_parameters == (6, 6, 0, 600)
+        assert firmware_of(one).connection_parameters == (6, 6, 0, 600)
         chunks = await one.whole_motion(link)
         counters = link.counters
-    acc, gyr = columns(chunks)
+    acc, gyr = both(chunks)
     assert len(acc) == 501
     expected = feed(np.arange(501) / 100.0)
     np.testing.assert_allclose(acc, expected[0], atol=ACC_STEP)
@@ -129,8 +76,8 @@ async def test_every_sample_arrives_once_and_in_order_from_either_chip(number: i
 @pytest.mark.parametrize("number", KINDS)
 @pytest.mark.parametrize("rate_hz", [25, 50, 200])
 async def test_the_rate_is_the_one_that_was_asked_for(number: int, rate_hz: int) -> None:
-    async with rig(number, duration_s=3.0) as one, await one.link(rate_hz=rate_hz) as link:
-        acc, gyr = columns(await one.whole_motion(link))
+    async with metamotion(number, duration_s=3.0) as one, await one.link(rate_hz=rate_hz) as link:
+        acc, gyr = both(await one.whole_motion(link))
     whole = (3 * rate_hz + 1) // 3 * 3
     expected = feed(np.arange(whole) / rate_hz)
     np.testing.assert_allclose(acc, expected[0], atol=ACC_STEP)
@@ -139,9 +86,9 @@ async def test_the_rate_is_the_one_that_was_asked_for(number: int, rate_hz: int)
 
 @pytest.mark.parametrize("number", KINDS)
 async def test_lost_packets_cost_their_samples_and_shift_no_others(number: int) -> None:
-    async with rig(number, duration_s=20.0, speed=10.0) as one, await one.link() as link:
+    async with metamotion(number, duration_s=20.0, speed=10.0) as one, await one.link() as link:
         one.radio.set_conditions(one.sensor.address, AirConditions(payload_loss=0.05))
-        acc, gyr = columns(await one.whole_motion(link))
+        acc, gyr = both(await one.whole_motion(link))
     acc_moment = np.rint((acc[:, 2] + 70) / 7 * 100).astype(int)
     gyr_moment = np.rint((gyr[:, 2] + 15) / 1.5 * 100).astype(int)
     together = np.count_nonzero(acc_moment == gyr_moment)
@@ -155,7 +102,8 @@ async def test_lost_packets_cost_their_samples_and_shift_no_others(number: int) 
 
 @pytest.mark.parametrize("number", KINDS)
 async def test_a_lost_link_is_taken_up_anew_and_all_that_was_on_is_stopped_first(number: int) -> None:
-    async with rig(number, duration_s=30.0) as one:
+    async with metamotion(number, duration_s=30.0) as one:
+        firmware = firmware_of(one)
         async with await one.link() as link:
             await link.start()
             one.world.begin_motion()
@@ -165,17 +113,17 @@ async def test_a_lost_link_is_taken_up_anew_and_all_that_was_on_is_stopped_first
 
             with pytest.raises(SensorLostError, match="gone"):
                 await collect_until(link, 20, lose)
-        assert one.firmware.stream_role() == "notification"  # the sensor goes on
-        one.firmware.write("command", bytes.fromhex("020101"))
-        one.firmware.write("command", bytes.fromhex("190101"))
-        starts = one.firmware.starts
+        assert firmware.stream_role() == "notification"  # the sensor goes on
+        firmware.write("command", bytes.fromhex("020101"))
+        firmware.write("command", bytes.fromhex("190101"))
+        starts = firmware.starts
         async with await one.link() as link:
-            assert (one.firmware.stream_role(), one.firmware.light_on, one.firmware.fusion_on) == (None, False, False)
+            assert (firmware.stream_role(), firmware.light_on, firmware.fusion_on) == (None, False, False)
             await link.start()
-            assert one.firmware.starts == starts + 1
-            acc, gyr = columns(await collect_until(link, 60, link.stop))
+            assert firmware.starts == starts + 1
+            acc, gyr = both(await collect_until(link, 60, link.stop))
             assert link.counters.malformed == 0
-            assert one.firmware.stream_role() is None
+            assert firmware.stream_role() is None
     assert len(acc) >= 60
     np.testing.assert_allclose((acc[:, 2] + 70) / 7, (gyr[:, 2] + 15) / 1.5, atol=0.002)
     np.testing.assert_allclose(np.diff(acc[:, 2]), 0.07, atol=2 * ACC_STEP)
@@ -183,11 +131,11 @@ async def test_a_lost_link_is_taken_up_anew_and_all_that_was_on_is_stopped_first
 
 @pytest.mark.parametrize("number", KINDS)
 async def test_a_stream_that_was_stopped_starts_again(number: int) -> None:
-    async with rig(number, duration_s=30.0) as one, await one.link() as link:
+    async with metamotion(number, duration_s=30.0) as one, await one.link() as link:
         one.world.begin_motion()
         for _ in range(3):
             await link.start()
-            acc, _ = columns(await collect_until(link, 30, link.stop))
+            acc, _ = both(await collect_until(link, 30, link.stop))
             assert len(acc) >= 30
         assert link.counters.malformed == 0
 
@@ -204,21 +152,21 @@ async def test_a_stream_that_was_stopped_starts_again(number: int) -> None:
 async def test_a_sensor_without_what_is_needed_is_refused_in_words(
     module: int, info: tuple[int, int] | None, text: str
 ) -> None:
-    async with rig(1) as one:
-        board = one.firmware.board
+    async with metamotion(1) as one:
+        board = firmware_of(one).board
         modules = {number: own for number, own in board.modules.items() if number != module}
-        one.firmware.board = board._replace(modules=modules | ({module: info} if info else {}))
+        firmware_of(one).board = board._replace(modules=modules | ({module: info} if info else {}))
         with pytest.raises(SensorRefusedError, match=text):
             async with await one.link():
                 pass
-        one.firmware.board = board
+        firmware_of(one).board = board
         async with await one.link():  # and the adapter is as good as before
             pass
 
 
 async def test_a_sensor_that_never_says_what_it_is_is_not_guessed_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MetaMotionFirmware, "_answer", lambda *_: None)
-    async with rig(1) as one:
+    async with metamotion(1) as one:
         with pytest.raises(SensorRefusedError, match="did not answer read_accelerometer_info within 2 s"):
             async with await one.link():
                 pass

@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from bleak.backends.client import BaseBleakClient
-from bleak.backends.scanner import BaseBleakScanner
 
 from gonio.drivers.link import Patience, SensorLink
 from gonio.drivers.link_errors import (
@@ -22,87 +19,18 @@ from gonio.errors import RetryableError, UsageError
 from gonio.firmware_profiles import Profile, get_profile
 from gonio.firmware_profiles.commands import Command
 from gonio.firmware_profiles.parts import Characteristic, Service
-from gonio.signal.chunks import SampleChunk
-from gonio.signal.consts import FloatArray
 from gonio.simulators.bleak_backend import backends
 from gonio.simulators.peripheral import VirtualSensor, sensor_address, sensor_name
 from gonio.simulators.radio import AirConditions, Radio
 from gonio.simulators.world import World
+from tests.drivers.rig import QUICK, collect, columns, feed, rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gonio.signal.chunks import SampleChunk
 
 FAMILIES = ("movella_dot", "witmotion_ble5")
-QUICK = Patience(connect_s=5.0, attempts=2, backoff_s=0.01, operation_s=1.0, silence_s=0.4, disconnect_s=1.0, mtu_s=0.2)
-
-
-def feed(t_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Give every moment values of its own."""
-    acc = np.stack([9.8 * np.sin(t_s), 9.8 * np.cos(t_s), t_s / 10], axis=1)
-    gyr = np.stack([np.cos(3 * t_s), np.sin(2 * t_s), -t_s / 20], axis=1)
-    return acc, gyr
-
-
-@dataclass
-class Rig:
-    world: World
-    radio: Radio
-    scanner: type[BaseBleakScanner]
-    client: type[BaseBleakClient]
-    profile: Profile
-    sensor: VirtualSensor
-
-    async def find(self) -> FoundSensor:
-        (found,) = await scan([self.profile], timeout_s=5.0, scanner_backend=self.scanner, want=1)
-        return found
-
-    async def link(
-        self, *, profile: Profile | None = None, patience: Patience = QUICK, capacity: int = 4096
-    ) -> SensorLink:
-        return SensorLink(
-            await self.find(),
-            profile or self.profile,
-            monotonic_ns=self.world.monotonic_ns,
-            client_backend=self.client,
-            patience=patience,
-            queue_capacity=capacity,
-        )
-
-    async def motion_over(self) -> None:
-        await self.sensor.wait_for_end()
-        await asyncio.sleep(0.2)  # for what is still in the air
-
-
-@contextlib.asynccontextmanager
-async def rig(
-    family: str, *, speed: float = 10.0, duration_s: float = 5.0, clock_ppm: float = 0.0
-) -> AsyncIterator[Rig]:
-    world, radio, profile = World(speed), Radio(seed=7), get_profile(family)
-    central = await radio.device("kit", "F0:00:00:00:00:01")
-    scanner, client = backends(central)
-    sensor = VirtualSensor(radio, profile, feed, world, duration_s=duration_s, clock_ppm=clock_ppm)
-    async with sensor:
-        yield Rig(world, radio, scanner, client, profile, sensor)
-    await radio.remove(central)
-
-
-async def collect(link: SensorLink, into: list[SampleChunk] | None = None) -> list[SampleChunk]:
-    chunks = [] if into is None else into
-    async for chunk in link.chunks():
-        chunks.append(chunk)
-    return chunks
-
-
-async def whole_motion(one: Rig, link: SensorLink) -> list[SampleChunk]:
-    await link.start()
-    one.world.begin_motion()
-    async with asyncio.TaskGroup() as tasks:
-        reader = tasks.create_task(collect(link))
-        await one.motion_over()
-        await link.stop()
-    return reader.result()
-
-
-def columns(chunks: list[SampleChunk], name: str) -> FloatArray:
-    values: FloatArray = np.concatenate([getattr(chunk, name) for chunk in chunks])
-    return values
 
 
 async def test_a_dot_gives_every_sample_it_was_fed_once_and_in_order() -> None:
@@ -112,7 +40,7 @@ async def test_a_dot_gives_every_sample_it_was_fed_once_and_in_order() -> None:
         assert link.info.rate_hz == 60.0
         assert link.info.mtu >= 43
         one.sensor.clock.zero_own_s += 4293.0 - one.sensor.own_clock_s(one.world.now_s())
-        chunks = await whole_motion(one, link)
+        chunks = await one.whole_motion(link)
         counters = link.counters
     k = np.arange(301)
     acc, gyr = feed(k / (60.0 * (1 + 50e-6)))
@@ -131,7 +59,7 @@ async def test_a_witmotion_gives_every_sample_it_was_fed_once_and_in_order() -> 
         assert link.info.battery_percent == 90
         assert link.info.firmware != ""
         assert link.info.rate_hz == 100.0
-        chunks = await whole_motion(one, link)
+        chunks = await one.whole_motion(link)
         counters = link.counters
     acc, gyr = feed(np.arange(501) / 100.0)
     assert len(columns(chunks, "acc")) == 501
@@ -145,7 +73,7 @@ async def test_a_witmotion_gives_every_sample_it_was_fed_once_and_in_order() -> 
 async def test_losses_of_a_dot_show_in_its_timestamps() -> None:
     async with rig("movella_dot", duration_s=20.0, speed=20.0) as one, await one.link() as link:
         one.radio.set_conditions(one.sensor.address, AirConditions(payload_loss=0.05))
-        chunks = await whole_motion(one, link)
+        chunks = await one.whole_motion(link)
     sensor_s = columns(chunks, "sensor_s")
     lost = int(np.sum(np.rint(np.diff(sensor_s) * 60.0) - 1))
     assert one.sensor.samples_lost > 20
@@ -168,7 +96,7 @@ async def test_late_packets_stay_whole_and_in_order() -> None:
             reader = tasks.create_task(collect(link))
             await one.world.sleep_until((one.world.motion_began_s or 0) + 2.0)
             one.radio.stall(one.sensor.address, 0.15)
-            await one.motion_over()
+            await one.motion_over(link)
             await link.stop()
     sensor_s = columns(reader.result(), "sensor_s")
     np.testing.assert_allclose(np.diff(sensor_s), 1 / 60, atol=2e-6)
@@ -302,10 +230,10 @@ async def test_a_refusal_is_told_with_its_reason() -> None:
 
 
 async def test_what_nobody_takes_in_time_is_dropped_and_counted() -> None:
-    async with rig("movella_dot", duration_s=2.0) as one, await one.link(capacity=10) as link:
+    async with rig("movella_dot", duration_s=2.0) as one, await one.link(queue_capacity=10) as link:
         await link.start()
         one.world.begin_motion()
-        await one.motion_over()
+        await one.motion_over(link)
         assert link.counters.dropped == 121 - 10
         reader = asyncio.create_task(collect(link))
         await asyncio.sleep(0)

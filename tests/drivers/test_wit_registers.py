@@ -9,7 +9,7 @@ from gonio.drivers.codec import Notification, StreamDecoder, StreamEncoder, deco
 from gonio.drivers.commands import decode_command, encode_command
 from gonio.drivers.link_errors import SensorUnsuitableError
 from gonio.firmware_profiles import get_profile
-from tests.drivers.test_link_virtual import rig
+from tests.drivers.rig import rig
 from tests.simulators.bench import Bench, bench, until
 
 WIT = get_profile("witmotion_ble5")
