@@ -24,6 +24,7 @@ from gonio.drivers.commands import (
 from gonio.drivers.connection import SensorConnection
 from gonio.drivers.link_errors import SensorRefusedError
 from gonio.drivers.packets import find_packet
+from gonio.errors import UsageError
 from gonio.firmware_profiles import Profile
 from gonio.firmware_profiles.commands import Ask, Said, Step
 
@@ -116,6 +117,7 @@ class Dialogue:
 
         Raises:
             SensorRefusedError: the sensor refused a step that is needed.
+            SensorUnsuitableError: it told something that cannot be.
             SensorLostError: it was lost, or did not answer in time.
         """
         for step in sequence_steps(self.profile, which):
@@ -157,6 +159,7 @@ class Dialogue:
 
         Raises:
             SensorRefusedError: it is not, or there is none in time.
+            SensorUnsuitableError: what it tells is no number.
         """
         remedies = dict(question.again_after)
         while True:
@@ -164,7 +167,10 @@ class Dialogue:
             wrong = _unexpected(question.ask, answer)
             if wrong is None:
                 learned = {name: answer[key] for name, key in question.ask.learn.items() if key in answer}
-                self.settings = self.profile.resolve({**self.settings, **learned})
+                try:
+                    self.settings = self.profile.resolve({**self.settings, **learned})
+                except UsageError as error:  # it is the sensor that told it
+                    raise self._connection.unsuitable(f"it answered {_asked_for(question)} wrongly: {error}") from error
                 return
             remedy = remedies.pop(wrong, None)
             if remedy is None:

@@ -6,6 +6,7 @@ of it. Whatever is no flat structure names a codec of ``gonio.drivers``. The par
 ``packets.py`` and ``commands.py`` beside this file; what must hold between them in ``checks.py``.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -210,5 +211,7 @@ def _number(name: str, value: object) -> Number:
     try:
         number = float(str(value))
     except ValueError:
-        raise UsageError(f"{name} is a number, not {value!r}") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{name} is a number, not {value!r}")
     return int(number) if number.is_integer() else number

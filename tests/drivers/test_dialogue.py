@@ -1,5 +1,7 @@
 """Sequences as they are performed: what is asked, learned, passed over and told, on a connection of paper."""
 
+import math
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -74,6 +76,12 @@ def _profile(*prepare: dict[str, Any], **more: Any) -> Profile:  # noqa: ANN401 
             {"name": "value", "offset": 2, "type": "u8"},
         ],
     }
+    content["packets"]["scale"] = {
+        "title": "scale",
+        "role": "answer",
+        "size": 4,
+        "fields": [{"name": "scale", "offset": 0, "type": "f32"}],
+    }
     content["learned"] = {"chip": {"title": "chip", "default": 0}}
     for number, name in enumerate(("chip", "go", "halt", "old_way", "new_way"), 1):
         content["commands"][name] = {"title": name, "role": "command", "bytes": f"{number:02x}"}
@@ -105,6 +113,15 @@ async def test_what_is_learned_decides_what_is_done_next() -> None:
     connection, dialogue = await _prepare(profile, {"chip": [b"\x01\x00\x04"]})
     assert connection.done[1:] == ["chip 01", "new_way 05"]
     assert dialogue.settings["chip"] == 4
+
+
+@pytest.mark.parametrize("told", [math.nan, math.inf])
+async def test_a_sensor_that_tells_no_number_does_not_fit(told: float) -> None:
+    profile = _profile(_ask("chip", answer="scale", match={}, learn={"chip": "scale"}))
+    with pytest.raises(SensorUnsuitableError, match="it answered chip wrongly: chip is a number, not None"):
+        await _prepare(profile, {"chip": [struct.pack("<f", told)]})
+    _, dialogue = await _prepare(profile, {"chip": [struct.pack("<f", 0.25)]})
+    assert dialogue.settings["chip"] == 0.25
 
 
 async def test_firmware_decides_what_is_done() -> None:
