@@ -50,7 +50,7 @@ _INFORMATION: Final = {
     "software": "00002a28-0000-1000-8000-00805f9b34fb",
 }
 _NOTIFYING: Final = {"notify", "indicate"}
-_LARGEST_MTU: Final = 517  # bytes, by the Bluetooth specification
+_EXCHANGED_MTU: Final = 24  # bytes; 23 hold until a larger one is agreed on
 _LONGEST_LINE: Final = 100_000  # characters; a head with the most services that a device can have is below
 _DEVICE_NUMBER: Final = re.compile(r"(?=[0-9A-Fa-f]*[0-9])[0-9A-Fa-f]{5,}")
 
@@ -147,8 +147,10 @@ async def _run(
     dialogue: Dialogue | None = None
     if profile is not None and profile.sequences is not None:
         dialogue = Dialogue(profile, profile.resolve(settings), connection, writer.put)
-        for which in ("recover", "prepare", "start"):
-            await dialogue.perform(which)
+        await dialogue.perform("recover")
+        await dialogue.heed_firmware()
+        await dialogue.perform("prepare")
+        await dialogue.perform("start")
 
     def on_value(characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
         writer.put(characteristic.uuid.lower(), bytes(data))
@@ -195,7 +197,7 @@ async def _head(
         "family": profile.family if profile else None,
         "firmware": information.get("firmware", ""),
         "information": information,
-        "mtu": await connection.mtu(notifying[0], _LARGEST_MTU) if notifying else None,
+        "mtu": await connection.mtu(notifying[0], _EXCHANGED_MTU) if notifying else None,
         "services": [
             {
                 "uuid": service.uuid.lower(),

@@ -20,6 +20,7 @@ class StreamDecoder:
     """Turns the notifications of one connection into samples; bytes that are none are counted, never raised.
 
     Attributes:
+        stream: what a session streams under the settings.
         characteristic: UUID of the stream; notifications of others are ignored.
     """
 
@@ -34,9 +35,9 @@ class StreamDecoder:
             UsageError: under these settings the sensor sends no acceleration with angular velocity.
         """
         resolved = profile.resolve(settings)
-        stream = profile.stream(resolved)
-        self.characteristic = profile.characteristic(stream.role).uuid
-        self._reader = get_codec(stream.codec).reader(profile, resolved)
+        self.stream = profile.stream(resolved)
+        self.characteristic = profile.characteristic(self.stream.role).uuid
+        self._reader = get_codec(self.stream.codec).reader(profile, resolved)
 
     @property
     def malformed(self) -> int:

@@ -100,17 +100,24 @@ class Dialogue:
         if not set(needed) & set(self._connection.characteristic(uuid).properties):
             raise self._connection.unsuitable(f"its characteristic {uuid} does not offer {' or '.join(needed)}")
 
-    def heed_firmware(self, firmware: str) -> None:
-        """Go on with the packets and steps of the sensor's firmware.
+    async def heed_firmware(self) -> str:
+        """Ask for the sensor's firmware, and go on with the packets and steps of that.
+
+        Returns:
+            Its version as the family writes it, "" when it does not tell: then everything stays.
 
         Raises:
             SensorUnsuitableError: the profile is not good for it.
+            SensorLostError: it was lost, or did not answer in time.
         """
+        told = await self.reading("firmware")
+        firmware = "" if told is None else str(told)
         if not self.profile.supports(firmware):
             raise self._connection.unsuitable(
                 f"its firmware is {firmware}, the profile is good for {self.profile.firmware}"
             )
         self.profile = self.profile.for_firmware(firmware)
+        return firmware
 
     async def perform(self, which: Which) -> None:
         """Go through a sequence of the profile.

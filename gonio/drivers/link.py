@@ -91,7 +91,6 @@ class SensorLink:
         self._dialogue = Dialogue(profile, settings, self._connection, self._on_value)
         self._inbox = Inbox(queue_capacity)
         self._streaming = False
-        self._counted = False
         self._newest = b""  # the stream's last notification
         self._arrived = asyncio.Event()
         self._last_arrival_s: float | None = None
@@ -128,9 +127,8 @@ class SensorLink:
     @property
     def period_s(self) -> float:
         """Nominal time from one notification of the stream to the next, s."""
-        settings = self._dialogue.settings
-        rate_hz = float(settings["rate_hz"])
-        return self._dialogue.profile.stream(settings).samples_at(rate_hz) / rate_hz
+        rate_hz = float(self._dialogue.settings["rate_hz"])
+        return self._decoder.stream.samples_at(rate_hz) / rate_hz
 
     async def __aenter__(self) -> Self:
         """Connect and prepare; errors as theirs."""
@@ -167,8 +165,7 @@ class SensorLink:
             mtu = await self._check_mtu()
             await dialogue.perform("recover")
             battery = await dialogue.reading("battery")
-            firmware = await dialogue.reading("firmware")
-            dialogue.heed_firmware("" if firmware is None else str(firmware))
+            firmware = await dialogue.heed_firmware()
             await dialogue.perform("prepare")
         except BaseException:
             await self._connection.disconnect()
@@ -177,7 +174,7 @@ class SensorLink:
             address=self._found.address,
             name=self._found.name,
             family=dialogue.profile.family,
-            firmware="" if firmware is None else str(firmware),
+            firmware=firmware,
             battery_percent=None if battery is None else int(battery),
             rate_hz=float(dialogue.settings["rate_hz"]),
             mtu=mtu,
@@ -206,11 +203,11 @@ class SensorLink:
         self._past = LinkCounters(malformed=counted.malformed, dropped=counted.dropped, restarts=counted.restarts)
         dialogue = self._dialogue
         self._inbox = Inbox(self._queue_capacity)
-        self._counted = dialogue.profile.stream(dialogue.settings).counted
+        self._decoder = StreamDecoder(dialogue.profile, dialogue.settings)
         self._newest, self._last_arrival_s = b"", None
         self._streaming = True
         await dialogue.perform("start")
-        self._decoder = StreamDecoder(dialogue.profile, dialogue.settings)  # only now is everything learned
+        self._decoder = StreamDecoder(dialogue.profile, dialogue.settings)  # what the start taught is in it
 
     async def stop(self) -> None:
         """Stop the sensor; ``chunks`` ends after what has come until then. Does nothing when nothing runs.
@@ -269,7 +266,9 @@ class SensorLink:
     def _on_value(self, uuid: str, value: bytes) -> None:
         if uuid != self._decoder.characteristic or not self._streaming:
             return
-        if self._counted and value == self._newest:  # BlueZ delivers twice what an unclean reconnect subscribed twice
+        if (
+            self._decoder.stream.counted and value == self._newest
+        ):  # BlueZ delivers twice what an unclean reconnect subscribed twice
             self._repeated += 1
             return
         self._newest = value

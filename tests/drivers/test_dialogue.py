@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gonio.drivers.connection import SensorConnection
 
 FAMILY = Path(__file__).parents[1] / "firmware_profiles" / "new_family.yaml"
+FIRMWARE = "00002a26-0000-1000-8000-00805f9b34fb"
 ANSWER, COMMAND = "ef680402-9b35-4933-9b10-52ffa9740042", "ef680403-9b35-4933-9b10-52ffa9740042"
 
 
@@ -32,8 +33,9 @@ class _Uuid:
 class PaperConnection:
     """Notes what is done, and answers each command as it is told to."""
 
-    def __init__(self, answers: dict[str, list[bytes]]) -> None:
+    def __init__(self, answers: dict[str, list[bytes]], firmware: str) -> None:
         self.answers = answers
+        self.firmware = firmware
         self.done: list[str] = []
         self.lost: SensorLostError | None = None
         self.label = "Paper (00:11)"
@@ -56,6 +58,12 @@ class PaperConnection:
             value = bytearray(queue.pop(0))
             self._callbacks[ANSWER](cast("BleakGATTCharacteristic", _Uuid(ANSWER)), value)
 
+    def has(self, uuid: str) -> bool:
+        return uuid == FIRMWARE and self.firmware != ""
+
+    async def read(self, _uuid: str, _what: str) -> bytes:
+        return self.firmware.encode()
+
     def unsuitable(self, what: str) -> SensorUnsuitableError:
         return SensorUnsuitableError(what)
 
@@ -76,6 +84,17 @@ def _profile(*prepare: dict[str, Any], **more: Any) -> Profile:  # noqa: ANN401 
             {"name": "value", "offset": 2, "type": "u8"},
         ],
     }
+    content["gatt"]["device"] = {
+        "uuid": "0000180a-0000-1000-8000-00805f9b34fb",
+        "characteristics": {"firmware": {"uuid": FIRMWARE, "properties": ["read"]}},
+    }
+    content["packets"]["firmware"] = {
+        "title": "firmware",
+        "role": "firmware",
+        "size": 0,
+        "fields": [{"name": "version", "offset": 0, "type": "text"}],
+    }
+    content["readings"] = {"firmware": {"packet": "firmware", "value": "version"}}
     content["packets"]["scale"] = {
         "title": "scale",
         "role": "answer",
@@ -97,9 +116,9 @@ def _ask(command: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any par
 async def _prepare(
     profile: Profile, answers: dict[str, list[bytes]], firmware: str = ""
 ) -> tuple[PaperConnection, Dialogue]:
-    connection = PaperConnection(answers)
+    connection = PaperConnection(answers, firmware)
     dialogue = Dialogue(profile, profile.resolve(), cast("SensorConnection", connection), lambda _uuid, _value: None)
-    dialogue.heed_firmware(firmware)
+    await dialogue.heed_firmware()
     await dialogue.perform("prepare")
     return connection, dialogue
 
