@@ -266,9 +266,8 @@ class SensorLink:
     def _on_value(self, uuid: str, value: bytes) -> None:
         if uuid != self._decoder.characteristic or not self._streaming:
             return
-        if (
-            self._decoder.stream.counted and value == self._newest
-        ):  # BlueZ delivers twice what an unclean reconnect subscribed twice
+        # BlueZ delivers twice what an unclean reconnect subscribed twice
+        if self._decoder.stream.counted and value == self._newest:
             self._repeated += 1
             return
         self._newest = value

@@ -11,6 +11,7 @@ import pytest
 
 from gonio.drivers.capture import Captured, CapturedValue, capture, read_capture
 from gonio.drivers.codec import Notification, StreamDecoder
+from gonio.drivers.link_errors import SensorUnsuitableError
 from gonio.errors import UsageError
 from gonio.firmware_profiles import get_profile
 from gonio.signal.consts import FloatArray
@@ -67,6 +68,15 @@ async def test_all_that_a_known_sensor_sends_is_in_the_file_and_decodes(tmp_path
     gyr = np.concatenate([chunk.gyr for chunk in chunks if chunk is not None])
     sent = np.arange(121 - one.sensor.samples_sent, 121)  # the motion may begin before the sensor is listened to
     np.testing.assert_allclose(gyr, feed(sent / 60)[1], atol=1e-5)
+
+
+async def test_a_profile_for_another_firmware_is_not_spoken(tmp_path: Path) -> None:
+    async with moving("movella_dot") as one:
+        found, profile = await one.find(), one.profile.model_copy(update={"firmware": "<3"})
+        with pytest.raises(SensorUnsuitableError, match=r"its firmware is 3\.0\.0"):
+            await capture(
+                found, tmp_path, stop=asyncio.Event(), profile=profile, client_backend=one.client, patience=one.patience
+            )
 
 
 async def test_a_device_without_a_profile_is_just_listened_to(tmp_path: Path) -> None:
