@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import find, settings
+from hypothesis import strategies as st
 
 REQUIRED = os.environ.get("GONIO_REQUIRE_PEERS") == "1"
 
@@ -13,6 +14,12 @@ REQUIRED = os.environ.get("GONIO_REQUIRE_PEERS") == "1"
 settings.register_profile("ci", derandomize=True)
 if REQUIRED:
     settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unicode() -> None:
+    """Draw a text: on a fresh clone the first one takes seconds (a table of all of Unicode), which are of no test."""
+    find(st.text(), lambda _text: True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
