@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, NoReturn, TypeAlias, cast
 
-from aiomqtt import Client, Message, MqttError, ProtocolVersion
+from aiomqtt import Message, MqttError, ProtocolVersion
 
 from gonio.cloud_sink.engine import StoreError, StoreUnavailableError
 from gonio.cloud_sink.inbox import Inbox
@@ -27,6 +27,7 @@ from gonio.cloud_sink.model import Delivery, Unreadable
 from gonio.cloud_sink.store import Store
 from gonio.errors import UsageError
 from gonio.identity.broker import BrokerAddress
+from gonio.identity.mqtt import MqttClient
 from gonio.messages import (
     MAX_ENVELOPES,
     UP_FILTER,
@@ -41,6 +42,7 @@ from gonio.messages import (
     pack_acks,
     unpack,
 )
+from gonio.tasks import apart
 
 Protocol: TypeAlias = Literal["3.1.1", "5"]
 
@@ -105,9 +107,20 @@ async def run_sink(
     arguments = broker.client_arguments()
     inbox = Inbox()
     failures = 0
+
+    async def listen(client: MqttClient, worker: _Worker) -> NoReturn:
+        nonlocal failures
+        async with client:
+            await _subscribe(client, topics)
+            failures = 0
+            _log.info("listening to %s at %s", topics, broker)
+            if on_listening is not None:
+                on_listening()
+            await _serve(client, inbox, worker, on_batch)
+
     with ThreadPoolExecutor(1, thread_name_prefix="gonio-ingest") as thread:
         while True:
-            client = Client(
+            client = MqttClient(
                 **arguments,
                 identifier=f"gonio-sink-{secrets.token_hex(6)}",
                 protocol=ProtocolVersion.V5 if protocol == "5" else ProtocolVersion.V311,
@@ -118,13 +131,7 @@ async def run_sink(
                 logger=_mqtt_log,
             )
             try:
-                async with client:
-                    await _subscribe(client, topics)
-                    failures = 0
-                    _log.info("listening to %s at %s", topics, broker)
-                    if on_listening is not None:
-                        on_listening()
-                    await _serve(client, inbox, _Worker(store, thread), on_batch)
+                await apart(listen(client, _Worker(store, thread)), "ingest-connection")
             except MqttError as error:
                 pause_s = _pause_s(failures)
                 failures += 1
@@ -146,7 +153,7 @@ def _pause_s(failures: int) -> float:
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
-async def _subscribe(client: Client, topics: str) -> None:
+async def _subscribe(client: MqttClient, topics: str) -> None:
     granted = await client.subscribe(topics, qos=1)
     for code in granted:
         if (code if isinstance(code, int) else code.value) >= 0x80:  # noqa: PLR2004 - SUBACK's failures, MQTT 3.9.3
@@ -154,7 +161,7 @@ async def _subscribe(client: Client, topics: str) -> None:
 
 
 async def _serve(
-    client: Client, inbox: Inbox, worker: "_Worker", on_batch: Callable[[BatchReport], None] | None
+    client: MqttClient, inbox: Inbox, worker: "_Worker", on_batch: Callable[[BatchReport], None] | None
 ) -> NoReturn:
     messages = client.messages
     dropped = inbox.dropped
@@ -178,7 +185,7 @@ def _arrival(message: Message) -> _Arrival:
     return _Arrival(message.topic.value, data, datetime.now(UTC))
 
 
-async def _acknowledge(client: Client, kit: str, acks: Sequence[Ack]) -> None:
+async def _acknowledge(client: MqttClient, kit: str, acks: Sequence[Ack]) -> None:
     for start in range(0, len(acks), MAX_ENVELOPES):
         batch = AckBatch(acks=tuple(acks[start : start + MAX_ENVELOPES]))
         await client.publish(down_topic(kit, DownKind.ACK), pack_acks(batch), qos=0)

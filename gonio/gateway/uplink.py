@@ -21,6 +21,7 @@ from gonio.gateway.groups import first_error
 from gonio.gateway.store import KitStore
 from gonio.gateway.window import SendWindow
 from gonio.identity.broker import BrokerAddress
+from gonio.identity.mqtt import MqttClient
 from gonio.messages import (
     MAX_ENVELOPES,
     AckStatus,
@@ -32,6 +33,7 @@ from gonio.messages import (
     unpack_acks,
     up_topic,
 )
+from gonio.tasks import apart
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +173,7 @@ class Uplink:
                 began_s = loop.time()
                 self._note(state="connecting")
                 try:
-                    await self._connection()
+                    await apart(self._connection(), "uplink-connection")
                 except* aiomqtt.MqttError as group:
                     self._disconnected(f"{self._broker}: {_first_reason(group)}")
                 if loop.time() - began_s >= STEADY_S:
@@ -193,7 +195,7 @@ class Uplink:
         return self._rng.uniform(0, min(self._timing.longest_reconnect_s, bound))
 
     async def _connection(self) -> None:
-        client = aiomqtt.Client(
+        client = MqttClient(
             **self._arguments,
             identifier=self._kit_id,
             protocol=self._protocol,
@@ -214,7 +216,7 @@ class Uplink:
             if self._health is not None:
                 tasks.create_task(self._report(client, self._health), name="uplink-health")
 
-    async def _send(self, client: aiomqtt.Client) -> NoReturn:
+    async def _send(self, client: MqttClient) -> NoReturn:
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
@@ -254,7 +256,7 @@ class Uplink:
         if batch:
             yield batch
 
-    async def _publish(self, client: aiomqtt.Client, batch: Sequence[Envelope]) -> None:
+    async def _publish(self, client: MqttClient, batch: Sequence[Envelope]) -> None:
         numbers = [envelope.sequence for envelope in batch if envelope.sequence is not None]
         again = [number for number in numbers if self._window.times_sent(number)]
         try:
@@ -272,7 +274,7 @@ class Uplink:
             except StoreWriteError as error:
                 self._trouble(str(error))
 
-    async def _receive(self, client: aiomqtt.Client) -> None:
+    async def _receive(self, client: MqttClient) -> None:
         async for message in client.messages:
             if isinstance(message.payload, bytes):
                 await self._take(message.payload)
@@ -300,7 +302,7 @@ class Uplink:
         self._settled.set()
         self._wake.set()
 
-    async def _report(self, client: aiomqtt.Client, health: Callable[[], Awaitable[Envelope]]) -> NoReturn:
+    async def _report(self, client: MqttClient, health: Callable[[], Awaitable[Envelope]]) -> NoReturn:
         while True:
             try:
                 envelope = await health()

@@ -24,7 +24,7 @@ NO_DELAY: Final = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 
 class ClientArguments(TypedDict):
-    """The keyword arguments of ``aiomqtt.Client`` that say where to connect and as whom."""
+    """The keyword arguments of ``MqttClient`` that say where to connect and as whom."""
 
     hostname: str
     port: int
@@ -120,7 +120,7 @@ class BrokerAddress:
         return context
 
     def client_arguments(self) -> ClientArguments:
-        """Give what ``aiomqtt.Client`` needs to connect here.
+        """Give what ``MqttClient`` needs to connect here.
 
         Raises:
             UsageError: the file of authorities cannot be read.

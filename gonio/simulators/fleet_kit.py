@@ -3,8 +3,8 @@
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -29,7 +29,6 @@ AT_A_TIME: Final = 20  # records that a kit makes before their lines of truth mu
 LOOK_S: Final = 1.0  # between two looks at how the sending goes
 PATIENCE_S: Final = 20.0  # with a clinic that is silent, before another kit may have the place
 AWAY_S: Final = 2.0  # likewise with a broker that is away
-STOP_AGAIN_S: Final = 0.5  # until an uplink that did not stop is told again
 _DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 _T = TypeVar("_T")
@@ -117,23 +116,6 @@ async def _close(store: KitStore) -> None:
         raise
 
 
-@asynccontextmanager
-async def _running(uplink: Uplink, name: str) -> AsyncIterator[None]:
-    """Run an uplink beside us; its end is certain when this is left.
-
-    It is told to stop until it does: ``asyncio.wait_for`` of Python 3.11, with which aiomqtt waits for the broker,
-    loses a cancellation that comes together with the answer.
-    """
-    async with asyncio.TaskGroup() as tasks:
-        sending = tasks.create_task(uplink.run(), name=name)
-        try:
-            yield
-        finally:
-            while not sending.done():
-                sending.cancel()
-                await asyncio.wait([sending], timeout=STOP_AGAIN_S)
-
-
 async def _insist(shared: Shared, attempt: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """Try until the disk, or the clinic's book, takes it."""
     while True:
@@ -178,9 +160,11 @@ class _Awake:
             timing=self._shared.timing,
         )
         self._shared.awake[self._number] = (self._store, uplink)
-        async with _running(uplink, f"fleet-uplink-{self._number}"):
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(uplink.run(), name=f"fleet-uplink-{self._number}")
             await self._make(identity, made)
             await self._wait_for_the_clinic(uplink)
+            sending.cancel()
         return self._finished(await self._look())
 
     async def _ask(self, question: Callable[[], _T]) -> _T:

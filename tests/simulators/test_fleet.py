@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +34,7 @@ from gonio.errors import GonioError, UsageError
 from gonio.gateway.database import DATABASE_NAME, StoreWriteError
 from gonio.gateway.records import Draft
 from gonio.gateway.store import KitStore
-from gonio.gateway.uplink import Uplink, UplinkTiming
+from gonio.gateway.uplink import UplinkTiming
 from gonio.identity.broker import BrokerAddress
 from gonio.messages import Envelope
 from gonio.simulators import fleet, fleet_kit
@@ -336,30 +336,6 @@ async def test_a_full_disk_is_named_and_costs_only_time(
     assert any("the disk is full" in text for text in told)
     assert (result.records, result.acknowledged) == (90, 90)
     assert_all_agree(tmp_path, store, 90)
-
-
-class StubbornUplink:
-    """Loses the first cancellations, as an uplink does whose broker answers at that very moment."""
-
-    cancelled = 0
-
-    async def run(self) -> NoReturn:
-        while True:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                self.cancelled += 1
-                if self.cancelled == 3:
-                    raise
-
-
-async def test_an_uplink_that_loses_a_cancellation_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet_kit, "STOP_AGAIN_S", 0.01)
-    stubborn = StubbornUplink()
-    async with asyncio.timeout(LIMIT_S):
-        async with fleet_kit._running(cast("Uplink", stubborn), "stubborn"):
-            await asyncio.sleep(0)
-    assert stubborn.cancelled == 3
 
 
 class KilledError(GonioError):
