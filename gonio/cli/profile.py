@@ -35,7 +35,7 @@ def check(
             profile, errors = None, [str(error).removeprefix(f"{path}: ")]
         doubts = []
         if profile is not None:
-            errors += _example_problems(profile)
+            errors = errors or _example_problems(profile)  # what does not fit together decodes nothing
             doubts = list(_doubts(profile, path))
         for kind, texts in (("error", errors), ("to consider", doubts)):
             for text in texts:

@@ -255,6 +255,8 @@ class Packet(Part):
             yield from _overlaps(self.batch.fields, self.batch.size, {})
             if any(field.carries in ("time", "period", "counter") for field in self.batch.fields):
                 yield "batch: time, period and counter stand before the samples, not in them"
+            if any(field.apart for field in self.batch.fields):
+                yield "batch: its fields are shown as lists over the samples, so none can be apart"
         ends = [field.name for field in self.sample_fields if field.type == "text"]
         if len(ends) > 1 or (ends and (self.batch or self.fields[-1].name != ends[0])):
             yield f"field {ends[0]}: a text goes up to the packet's end, so nothing can follow it"

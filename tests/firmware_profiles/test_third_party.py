@@ -199,6 +199,25 @@ def test_an_example_that_does_not_decode_to_what_it_says_is_an_error(tmp_path: P
     assert told.count(": error: ") == 3
 
 
+def test_what_does_not_fit_together_is_told_though_an_example_needs_it(tmp_path: Path) -> None:
+    content = yaml.safe_load(GOOD)
+    packet = content["packets"]["raw_motion"]
+    packet["fields"][1]["scale_by"] = "range_g"
+    packet["examples"] = [{"kind": "constructed", "hex": "00" * 18, "decoded": {"accel_g": [0, 0, 0]}, "source": "-"}]
+    part = {"name": "raw", "offset": 0, "type": "u8", "count": 2, "parts": ["low", "high"], "apart": True}
+    content["packets"]["many"] = {
+        "title": "many",
+        "role": "raw",
+        "size": 1,
+        "prefix": "77",
+        "batch": {"size": 2, "max": 3, "fields": [part]},
+    }
+    status, told = _check(_file(tmp_path, "loose", yaml.safe_dump(content)))
+    assert status == 1
+    assert "packet raw_motion: range_g is neither a setting nor learned" in told
+    assert "packet many: batch: its fields are shown as lists over the samples, so none can be apart" in told
+
+
 def test_what_is_only_doubtful_is_told_and_passes(tmp_path: Path) -> None:
     path = _file(tmp_path, "mine", _named("movella_dot"))
     status, told = _check(path)
