@@ -177,6 +177,13 @@ def test_what_cannot_be_written_is_refused(path: str, values: dict[str, object])
         write_payload(read_path(path), values)
 
 
+def test_data_of_two_notifications_are_no_single_packet() -> None:
+    rows = [[0.0, 0.0, 1.0]] * 16
+    values = {"reference": 1, "path": "/Meas/IMU6/208", "timestamp_ms": 5, "accel_m_s2": rows, "gyro_dps": rows}
+    with pytest.raises(CodecError, match="388 bytes of data do not fit into one packet of 244"):
+        encode_packet(SENSOR, "data", values)
+
+
 def test_three_notifications_are_more_than_the_protocol_has() -> None:
     with pytest.raises(CodecError, match="two notifications"):
         write_data(1, bytes(313), 158)

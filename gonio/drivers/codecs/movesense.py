@@ -65,9 +65,11 @@ class MovesenseCodec(Codec):
             return _hello(reference, values)
         if packet == RESULT:
             return write_result(reference, status)
-        return write_data(reference, write_payload(read_path(str(values.get("path"))), values), _LONGEST_NOTIFICATION)[
-            0
-        ]
+        payload = write_payload(read_path(str(values.get("path"))), values)
+        first, *more = write_data(reference, payload, _LONGEST_NOTIFICATION)
+        if more:
+            raise CodecError(f"{len(payload)} bytes of data do not fit into one packet of {_LONGEST_NOTIFICATION}")
+        return first
 
     def find(self, profile: Profile, packet: str, data: bytes) -> Mapping[str, object] | None:  # noqa: ARG002 - of the seam
         """Give what a result, or the answer to a hello, says."""
