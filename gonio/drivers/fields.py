@@ -55,7 +55,7 @@ _STRUCT: Final = {
 _DIGITS: Final = 6  # of a scaled number at least; a finer scale shows as many as it has
 
 
-def _from_float32(value: float) -> float:
+def from_float32(value: float) -> float:
     """Give the shortest decimal that means this float32."""
     return float(str(np.float32(value)))
 
@@ -76,7 +76,7 @@ def _number(field: PacketField, raw: float, scale: float) -> Value:
     if not math.isfinite(raw):
         return None
     if scale == 1 and field.bias == 0:
-        return raw if field.type == "f64" else _from_float32(raw) if field.type == "f32" else int(raw)
+        return raw if field.type == "f64" else from_float32(raw) if field.type == "f32" else int(raw)
     value = raw * scale + field.bias
     whole = float(scale).is_integer() and field.bias.is_integer() and field.type not in ("f32", "f64")
     return int(value) if whole else round(value, max(_DIGITS, math.ceil(-math.log10(abs(scale)))))

@@ -74,6 +74,14 @@ class MotionWriter(Protocol):
         ...
 
 
+def candidates(each: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Put together what a packet can mean: what all (at least one) say, then under ``candidates`` each by itself."""
+    common = {
+        key: value for key, value in each[0].items() if all(key in other and other[key] == value for other in each)
+    }
+    return {**common, "candidates": [{k: v for k, v in one.items() if k not in common} for one in each]}
+
+
 class Codec(ABC):
     """One kind of packets. It has no state."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gonio.drivers.codecs.base import Codec
+from gonio.drivers.codecs.base import Codec, candidates
 from gonio.drivers.codecs.flat_stream import FlatReader, FlatWriter
 from gonio.drivers.commands import decode_command, describe_command
 from gonio.drivers.errors import CodecError
@@ -86,7 +86,7 @@ def _choose(
         possible = [p for p in possible if _plausible(p, data)] or possible
     if len(possible) == 1:
         return _decoded(possible[0], data, settings)
-    return _candidates([_decoded(packet, data, settings) for packet in possible])
+    return candidates([_decoded(packet, data, settings) for packet in possible])
 
 
 def _plausible(packet: Packet, data: bytes) -> bool:
@@ -121,11 +121,3 @@ def _decoded(packet: Packet, data: bytes, settings: Mapping[str, Number]) -> dic
         if invalid:
             raise CodecError("; ".join(invalid))
     return decoded
-
-
-def _candidates(each: list[dict[str, object]]) -> dict[str, object]:
-    """Give what every candidate says, then each by itself."""
-    common: dict[str, object] = {
-        key: value for key, value in each[0].items() if all(key in other and other[key] == value for other in each)
-    }
-    return {**common, "candidates": [{k: v for k, v in one.items() if k not in common} for one in each]}

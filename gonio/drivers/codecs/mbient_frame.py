@@ -5,8 +5,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-import numpy as np
-
+from gonio.drivers.codecs.base import candidates
 from gonio.drivers.codecs.mbient_registers import (
     ACCELEROMETER,
     CHIPS,
@@ -26,6 +25,7 @@ from gonio.drivers.codecs.mbient_registers import (
     Register,
 )
 from gonio.drivers.errors import CodecError
+from gonio.drivers.fields import from_float32
 
 _DIGITS: Final = 6  # of a scaled whole number
 _FLOAT_DIGITS: Final = 9  # of a scaled float
@@ -84,8 +84,7 @@ def decode_frame(
     each = [_decode_register(meaning, payload, ranges or {}) for meaning in possible]
     if len(each) == 1:
         return {**head, **each[0]}
-    common = {key: value for key, value in each[0].items() if all(one.get(key) == value for one in each)}
-    return {**head, **common, "candidates": [{k: v for k, v in one.items() if k not in common} for one in each]}
+    return {**head, **candidates(each)}
 
 
 def decode_module_info(module: int, payload: bytes) -> dict[str, object]:
@@ -154,7 +153,7 @@ def _value(quantity: Quantity, number: float, scale: float) -> int | float | str
         return round(number * scale, _DIGITS) if scale != 1 else int(number)
     if not math.isfinite(number):
         return None
-    shortest = float(str(np.float32(number)))
+    shortest = from_float32(number)
     return shortest if scale == 1 else round(shortest * scale, _FLOAT_DIGITS)
 
 

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from gonio.drivers.errors import CodecError
+from gonio.drivers.fields import from_float32
 from gonio.signal.consts import FloatArray
 
 STAMP: Final = struct.Struct("<I")
@@ -144,7 +145,7 @@ def _rounded(value: float) -> float | None:
 
 def _number(value: float) -> float | None:
     """Give the shortest decimal that means this float32; None for what is no number."""
-    return float(str(np.float32(value))) if math.isfinite(value) else None
+    return from_float32(value) if math.isfinite(value) else None
 
 
 def write_payload(path: Path, values: Mapping[str, object]) -> bytes:

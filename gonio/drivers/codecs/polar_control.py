@@ -142,7 +142,9 @@ def write_settings(settings: Mapping[int, Iterable[float]]) -> bytes:
     return b"".join(parts)
 
 
-def _named_settings(measurement: str, settings: Mapping[int, list[int | float | str]]) -> dict[str, object]:
+def _named_settings(
+    measurement: str, settings: Mapping[int, list[int | float | str]]
+) -> dict[str, list[int | float | str]]:
     unit = _RANGE_UNITS.get(measurement, "units")
     names = {
         RATE: "rate_hz",
@@ -232,17 +234,10 @@ def _show_answer(answer: ControlAnswer) -> dict[str, object]:
     except CodecError:
         return decoded
     if answer.operation == START:
-        decoded |= {name: values[0] for name, values in _settings_lists(measurement, settings).items()}
+        decoded |= {name: values[0] for name, values in _named_settings(measurement, settings).items()}
     else:
         decoded["settings"] = _named_settings(measurement, settings)
     return decoded
-
-
-def _settings_lists(
-    measurement: str, settings: Mapping[int, list[int | float | str]]
-) -> dict[str, list[int | float | str]]:
-    named = _named_settings(measurement, settings)
-    return {name: values for name, values in named.items() if isinstance(values, list)}
 
 
 def _show_command(data: bytes) -> dict[str, object]:
@@ -278,5 +273,5 @@ def _show_start(name: str, measurement: str, parameters: bytes) -> dict[str, obj
     if measurement == "acc" and settings.get(RATE, [0])[0] in _H10_RATES and CHANNELS not in settings:
         words.append("H10")
     words += [text.format(settings[kind][0]) for kind, text in texts.items() if kind in settings]
-    named = _settings_lists(measurement, settings)
+    named = _named_settings(measurement, settings)
     return {"command": " ".join(words), **{name: values[0] for name, values in named.items()}}

@@ -149,11 +149,10 @@ def _finite(value: float) -> float | None:
 
 def _mag(frame: Frame, told: Mapping[str, object]) -> dict[str, object]:
     samples = _samples(frame)
+    factor = _number(told, "factor", 1.0)
     if frame.kind == 0:
-        factor = _number(told, "factor", 1.0)
         shown = _scaled((samples * factor).tolist())
         return {"factor": factor, "samples_gauss": shown, "calibration_status": "not_available"}
-    factor = _number(told, "factor", 1.0)
     status = [_calibration(code) for row in samples.tolist() for code in row[3:4]]
     return {"samples_gauss": _scaled((samples[:, :3] * factor / _MILLI).tolist()), "calibration_status": status}
 
