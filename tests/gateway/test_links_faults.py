@@ -261,6 +261,8 @@ async def test_an_adapter_that_is_switched_off_and_on_brings_all_back() -> None:
             await one.until(keeper, State.UNAVAILABLE)
         one.adapter.switch(on=True)
         await one.streams()
+        assert [keeper.report().reconnects for keeper in one.keepers] == [1, 1]
+        assert one.crowd.sentences.count("the kit's Bluetooth is back") == 1
 
 
 async def test_an_adapter_that_is_pulled_out_takes_its_links_with_it_though_nobody_tells() -> None:
@@ -269,8 +271,11 @@ async def test_an_adapter_that_is_pulled_out_takes_its_links_with_it_though_nobo
         ports = one.crowd.bluetooth.adapters()
         one.crowd.bluetooth.change(())
         await one.until(one.keepers[0], State.UNAVAILABLE)
+        assert one.keepers[0].link is None
+        assert not one.hub.adapters
         one.crowd.bluetooth.change(ports)
         await one.streams()
+        assert one.keepers[0].report().reconnects == 1
 
 
 async def test_a_sensor_roams_to_the_adapter_that_is_left() -> None:
