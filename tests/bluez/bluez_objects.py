@@ -2,18 +2,19 @@
 
 from typing import Final, TypeAlias
 
+from bleak.backends.bluezdbus import defs
 from dbus_fast import Variant
 
 from gonio.firmware_profiles.parts import Characteristic
 from tests.bluez.fake_sensor import FakeSensor
 
-SERVICE: Final = "org.bluez"
-ADAPTER: Final = "org.bluez.Adapter1"
-DEVICE: Final = "org.bluez.Device1"
-GATT_SERVICE: Final = "org.bluez.GattService1"
-CHARACTERISTIC: Final = "org.bluez.GattCharacteristic1"
-PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
+SERVICE: Final = defs.BLUEZ_SERVICE
+ADAPTER: Final = defs.ADAPTER_INTERFACE
+DEVICE: Final = defs.DEVICE_INTERFACE
+GATT_SERVICE: Final = defs.GATT_SERVICE_INTERFACE
+CHARACTERISTIC: Final = defs.GATT_CHARACTERISTIC_INTERFACE
+PROPERTIES: Final = defs.PROPERTIES_INTERFACE
+OBJECTS: Final = defs.OBJECT_MANAGER_INTERFACE
 DAEMON: Final = "org.freedesktop.DBus"
 NOT_READY: Final = (f"{SERVICE}.Error.NotReady", "Resource Not Ready")
 
