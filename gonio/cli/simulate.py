@@ -176,7 +176,10 @@ def fleet(
         typer.Option(metavar="URL", help="Also enter a simulated patient for each kit in this clinic's book."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of all that varies in the simulated patients.")] = 1,
-    at_once: Annotated[int, typer.Option(min=1, max=150, help="Kits that are awake and connected at a time.")] = 50,
+    at_once: Annotated[
+        int,
+        typer.Option(min=1, max=150, help="Kits that are awake and connected at a time."),  # 1,024 open files: 150 kits
+    ] = 50,
     broker_ca: Annotated[
         Path | None,
         typer.Option(metavar="FILE", envvar="GONIO_FLEET_BROKER_CA", help="PEM of the authority to trust."),

@@ -31,7 +31,6 @@ from gonio.simulators.fleet_truth import Truth
 from gonio.simulators.fleet_yard import Yard
 
 AT_ONCE: Final = 50  # kits awake: five open files each, and 20,000 unanswered records at most in front of a clinic
-MOST_AT_ONCE: Final = 150  # what 1,024 open files allow
 TURN_S: Final = 10.0  # for which a kit is awake to make its share, where more kits than places are paced
 REPORT_S: Final = 5.0
 SILENT_S: Final = 15.0  # without an acknowledgement, after which a person is told

@@ -49,8 +49,8 @@ class Tally:
     last_made_s: float = field(default_factory=time.monotonic)
     _by_kit: dict[int, Totals] = field(default_factory=dict)
 
-    def look(self, number: int, counts: OutboxCounts) -> Totals:
-        """Take in how an outbox stands; gives its totals."""
+    def look(self, number: int, counts: OutboxCounts) -> None:
+        """Take in how an outbox stands."""
         seen = Totals.of(counts)
         before = self._by_kit.get(number)
         if before is None:
@@ -58,7 +58,6 @@ class Tally:
             before = Totals()
         self.now += seen - before
         self._by_kit[number] = seen
-        return seen
 
     @property
     def this_run(self) -> Totals:

@@ -227,7 +227,6 @@ async def _switch(bus: MessageBus, path: str, *, on: bool) -> None:
 
 
 async def _objects(bus: MessageBus) -> _Objects:
-
     (objects,) = await _call(bus, _BLUEZ, "/", _OBJECTS, "GetManagedObjects")
     unpacked: _Objects = unpack_variants(objects)
     return unpacked

@@ -43,13 +43,22 @@ class LinkTiming:
     unavailable_s: float = 3.0
 
     def __post_init__(self) -> None:
-        waits = (self.unheard_s, self.slice_s, self.suspect_s, self.first_data_s, self.silence_s, self.unavailable_s)
+        waits = (
+            self.unheard_s,
+            self.slice_s,
+            self.suspect_s,
+            self.first_data_s,
+            self.silence_s,
+            self.deaf_s,
+            self.unavailable_s,
+        )
         pauses = (
             self.first_pause_s,
             self.longest_pause_s,
             self.refused_pause_s,
             self.settle_s,
             self.steady_s,
+            self.revive_s,
             self.full_pause_s,
         )
         if min(waits) <= 0 or min(pauses) < 0 or self.suspect_notifications < 1:
