@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,8 +17,6 @@ import psycopg
 import pytest
 
 from gonio.cloud_sink.store import open_store
-
-STARTS_WITHIN_S = 60.0
 
 
 def find_postgres() -> Path | None:
@@ -128,14 +125,6 @@ def running_cluster(programs: Path, **settings: str) -> Iterator[PostgresCluster
             cluster.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Find a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def make_template(cluster: PostgresCluster) -> str:

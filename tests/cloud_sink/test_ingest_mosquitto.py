@@ -4,16 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import aiomqtt
 import pytest
@@ -23,9 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gonio.cloud_sink import ingest
-from gonio.cloud_sink.ingest import BatchReport, Protocol, run_sink
+from gonio.cloud_sink.ingest import Protocol
 from gonio.cloud_sink.store import Store, open_store
-from gonio.identity.broker import BrokerAddress
 from gonio.messages import (
     Ack,
     AckStatus,
@@ -37,6 +33,7 @@ from gonio.messages import (
     unpack_acks,
     up_topic,
 )
+from tests.broker import Mosquitto, listening_sink, running_mosquitto
 
 pytestmark = pytest.mark.peer("mosquitto")
 
@@ -44,69 +41,16 @@ Make = Callable[..., Envelope]
 LIMIT_S = 60.0  # after which a test gives up; none waits for it
 
 
-class Mosquitto:
-    """A broker of the test's own, on a loopback port of its own, that can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self._config = folder / "mosquitto.conf"
-        self.write_config("allow_anonymous true")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def write_config(self, *lines: str) -> None:
-        common = (f"listener {self.port} 127.0.0.1", "persistence false", "user root")
-        self._config.write_text("\n".join([*common, *lines, ""]), encoding="utf-8")
-
-    @property
-    def address(self) -> BrokerAddress:
-        return BrokerAddress.parse(f"mqtt://127.0.0.1:{self.port}")
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            ["/usr/sbin/mosquitto", "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while True:
-            assert self._process.poll() is None, "mosquitto ended at its start"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    server = Mosquitto(tmp_path)
-    server.start()
-    yield server
-    server.kill()
+    with running_mosquitto(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "FIRST_PAUSE_S", 0.02)
     monkeypatch.setattr(ingest, "LONGEST_PAUSE_S", 0.1)
-
-
-@asynccontextmanager
-async def sink(store: Store, broker: Mosquitto, **options: Any) -> AsyncIterator[list[BatchReport]]:  # noqa: ANN401 - run_sink's
-    reports: list[BatchReport] = []
-    listening = asyncio.Event()
-    task = asyncio.create_task(
-        run_sink(store, broker.address, on_batch=reports.append, on_listening=listening.set, **options)
-    )
-    try:
-        await asyncio.wait_for(listening.wait(), LIMIT_S)
-        yield reports
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 class FakeKit:
@@ -177,7 +121,7 @@ async def test_what_is_acknowledged_is_there_for_everybody(
             assert other.session(ack.record_id) is not None
 
         kit.on_ack = is_stored
-        async with sink(store, broker, protocol=protocol) as reports:
+        async with listening_sink(store, broker, protocol=protocol) as reports:
             await kit.run()
     assert {ack.record_id for ack in kit.acks} == {record.record_id for record in sent}
     assert sum(report.stored for report in reports) == 20
@@ -189,7 +133,7 @@ async def test_no_word_while_the_book_cannot_be_written(
 ) -> None:
     kit = FakeKit(broker, records(1, 1))
     with open_store(store_url) as other:
-        async with sink(store, broker):
+        async with listening_sink(store, broker):
             with other._writer.connect() as holder, holder.begin() as held:
                 if holder.dialect.name == "postgresql":  # on SQLite it has the only right to write
                     holder.exec_driver_sql("LOCK TABLE records IN EXCLUSIVE MODE")
@@ -205,7 +149,10 @@ async def test_no_word_while_the_book_cannot_be_written(
 async def test_two_workers_share_the_load(store_url: str, broker: Mosquitto, records: Records) -> None:
     kits = [FakeKit(broker, records(n, 30), at_once=3) for n in range(1, 5)]
     with open_store(store_url) as one, open_store(store_url) as other:
-        async with sink(one, broker, share="clinic") as first, sink(other, broker, share="clinic") as second:
+        async with (
+            listening_sink(one, broker, share="clinic") as first,
+            listening_sink(other, broker, share="clinic") as second,
+        ):
             await asyncio.gather(*(kit.run() for kit in kits))
         found = one.audit()
     assert (found.records, found.doubled, found.gaps) == (120, 0, ())
@@ -215,7 +162,7 @@ async def test_two_workers_share_the_load(store_url: str, broker: Mosquitto, rec
 
 async def test_a_broker_that_dies_and_returns(store: Store, broker: Mosquitto, records: Records) -> None:
     kits = [FakeKit(broker, records(n, 60), at_once=2) for n in range(1, 4)]
-    async with sink(store, broker):
+    async with listening_sink(store, broker):
         sending = asyncio.gather(*(kit.run() for kit in kits))
         for _ in range(3):
             await asyncio.sleep(0.3)
@@ -243,7 +190,7 @@ async def test_nothing_that_comes_stops_the_sink(
         ("gonio/v1/Mary%20Miller/up/session", pack(good[:1])),
         ("gonio/v1/kit-001/up/" + "x" * 60_000, pack(good[:1])),
     ]
-    async with sink(store, broker):
+    async with listening_sink(store, broker):
         async with aiomqtt.Client("127.0.0.1", broker.port) as client:
             for name, data in hostile:
                 await client.publish(name, data, qos=1)
@@ -275,7 +222,7 @@ async def test_kill_9_of_the_sink_in_mid_stream(
     store: Store, store_url: str, broker: Mosquitto, records: Records
 ) -> None:
     kits = [FakeKit(broker, records(n, 80), at_once=1) for n in range(1, 4)]
-    worker = start_worker(store_url, str(broker.address))
+    worker = start_worker(store_url, broker.url)
     sending = asyncio.gather(*(kit.run() for kit in kits))
     killed_at = []
     for _ in range(2):
@@ -286,7 +233,7 @@ async def test_kill_9_of_the_sink_in_mid_stream(
         worker.kill()
         worker.communicate()
         killed_at.append(store.audit().records)
-        worker = start_worker(store_url, str(broker.address))
+        worker = start_worker(store_url, broker.url)
     await sending
     stop_worker(worker)
     found = store.audit()
@@ -328,21 +275,15 @@ def make_passwords(folder: Path) -> Path:
 async def test_a_broker_behind_tls_with_a_password(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     passwords = make_passwords(tmp_path)
-    server = Mosquitto(tmp_path)
-    server.write_config(
-        "allow_anonymous false", f"password_file {passwords}", f"certfile {certificate}", f"keyfile {key}"
-    )
-    server.start()
-    url = f"mqtts://localhost:{server.port}"
     login = {"GONIO_SINK_BROKER_USERNAME": "clinic", "GONIO_SINK_BROKER_PASSWORD": "s3cret"}
-    try:
+    lines = ("allow_anonymous false", f"password_file {passwords}", f"certfile {certificate}", f"keyfile {key}")
+    with running_mosquitto(tmp_path, *lines) as server:
+        url = f"mqtts://localhost:{server.port}"
         heard = [
             await hear(tmp_path, url, "--broker-ca", str(certificate), **login),
             await hear(tmp_path, url, "--broker-ca", str(certificate)),
             await hear(tmp_path, url, **login),
         ]
-    finally:
-        server.kill()
     for said, expected in zip(heard, ("listening", "Not authorized", "CERTIFICATE_VERIFY_FAILED"), strict=True):
         assert expected in said
         assert "s3cret" not in said

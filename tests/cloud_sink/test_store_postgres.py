@@ -25,7 +25,8 @@ from gonio.cloud_sink.schema import DAY_ENTRIES, KIT_HEALTH
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import UsageError
 from gonio.messages import AckStatus, Envelope, Kind, pack, up_topic
-from tests.cloud_sink.postgres import PostgresCluster, free_port
+from tests.broker import free_port
+from tests.cloud_sink.postgres import PostgresCluster
 
 Make = Callable[..., Envelope]
 HOUR = timedelta(hours=1)

@@ -6,13 +6,12 @@ import errno
 import json
 import re
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,6 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from gonio.cli.main import app
-from gonio.cloud_sink.ingest import run_sink
 from gonio.cloud_sink.model import Delivery
 from gonio.cloud_sink.schema import RECORDS
 from gonio.cloud_sink.store import Store, open_store
@@ -41,6 +39,7 @@ from gonio.simulators import fleet, fleet_kit
 from gonio.simulators.fleet import FleetOptions, run_fleet
 from gonio.simulators.fleet_session import simulated_draft
 from gonio.simulators.fleet_yard import Yard
+from tests.broker import Mosquitto, free_port, listening_sink, running_mosquitto
 
 FAST = UplinkTiming(answer_s=1.0, longest_wait_s=1.0, reconnect_s=0.05, longest_reconnect_s=0.2, network_s=2.0)
 LIMIT_S = 120.0  # after which a test gives up; none waits for it
@@ -48,69 +47,16 @@ LIMIT_S = 120.0  # after which a test gives up; none waits for it
 Row = tuple[str, int, str]  # kit, sequence, record's id
 
 
-class Mosquitto:
-    """A broker of the test's own, that can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(
-            f"listener {self.port} 127.0.0.1\npersistence false\nallow_anonymous true\nuser root\n", encoding="utf-8"
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            ["/usr/sbin/mosquitto", "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while True:
-            assert self._process.poll() is None, "mosquitto ended at its start"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    server = Mosquitto(tmp_path)
-    server.start()
-    yield server
-    server.kill()
+    with running_mosquitto(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(f"sqlite:///{tmp_path}/book.db") as book:
         yield book
-
-
-@contextlib.asynccontextmanager
-async def sink(store: Store, broker: Mosquitto) -> AsyncIterator[None]:
-    listening = asyncio.Event()
-    task = asyncio.create_task(run_sink(store, BrokerAddress.parse(broker.url), on_listening=listening.set))
-    try:
-        await asyncio.wait_for(listening.wait(), LIMIT_S)
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def options(tmp_path: Path, url: str, *, kits: int, records: int) -> FleetOptions:
@@ -180,7 +126,7 @@ async def test_every_record_of_every_kit_arrives_once(
 
     monkeypatch.setattr(fleet, "take_turn", counted)
     wanted = replace(options(tmp_path, broker.url, kits=9, records=12), at_once=2, rate=200.0)
-    async with sink(store, broker):
+    async with listening_sink(store, broker):
         result = await asyncio.wait_for(run_fleet(wanted, quiet), LIMIT_S)
     assert (result.records, result.acknowledged, result.rejected, result.made) == (108, 108, 0, 108)
     assert result.made_s > 0.4
@@ -194,7 +140,7 @@ async def test_each_kit_can_be_a_simulated_patients(tmp_path: Path, store: Store
     wanted = options(tmp_path, broker.url, kits=3, records=20)
     wanted = replace(wanted, book=f"sqlite:///{tmp_path}/book.db")
     await make_all(wanted, 1)
-    async with sink(store, broker):
+    async with listening_sink(store, broker):
         for _ in range(2):
             await asyncio.wait_for(run_fleet(wanted, quiet), LIMIT_S)
     patients = store.patients()
@@ -209,7 +155,7 @@ async def test_a_truth_file_with_another_fleets_kits_is_told(tmp_path: Path, sto
     wanted = options(tmp_path, broker.url, kits=1, records=1)
     line = {"kit": "kit-strange", "sequence": 1, "record_id": "018e2b2e-0000-7000-8000-000000000000"}
     (tmp_path / "truth").write_text(json.dumps(line) + "\n")
-    async with sink(store, broker):
+    async with listening_sink(store, broker):
         assert "kit-strange" in await refusal(wanted)
 
 
@@ -236,7 +182,7 @@ async def test_killed_again_and_again_it_goes_on_where_it_stopped(
 ) -> None:
     kits, records, kills = 6, 40, 4
     made_before: list[int] = []
-    async with sink(store, broker):
+    async with listening_sink(store, broker):
         for kill in range(kills):
             process = start_fleet(tmp_path, broker, kits=kits, records=records, rate=120.0)
             goal = (kill + 1) * kits * records // (kills + 1)
@@ -280,7 +226,7 @@ async def test_a_broker_that_is_away_is_waited_for_and_named(
             assert not running.done()
             await asyncio.sleep(0.02)
         broker.start()
-        async with sink(store, broker):
+        async with listening_sink(store, broker):
             result = await running
     assert result.acknowledged == 20
     assert_all_agree(tmp_path, store, 20)
@@ -328,7 +274,7 @@ async def test_a_full_disk_is_named_and_costs_only_time(
 
     monkeypatch.setattr(KitStore, "open", faulty_open)
     monkeypatch.setattr(KitStore, "commit", faulty_commit)
-    async with sink(store, broker):
+    async with listening_sink(store, broker):
         result = await asyncio.wait_for(
             run_fleet(options(tmp_path, broker.url, kits=3, records=30), told.append), LIMIT_S
         )
@@ -442,7 +388,7 @@ async def test_refused_records_end_the_command_with_an_error(tmp_path: Path, sto
     (first, _) = outboxes(tmp_path)["000001"]
     changed = first.model_copy(update={"monotonic_ns": first.monotonic_ns + 1})
     store.ingest_batch([Delivery(first.kit_id, (changed,), datetime.now(UTC))])
-    async with sink(store, broker):
+    async with listening_sink(store, broker):
         process = start_fleet(tmp_path, broker, kits=1, records=2, rate=0)
         said, complained = await asyncio.wait_for(asyncio.to_thread(process.communicate), LIMIT_S)
     assert process.returncode == 1
