@@ -10,16 +10,12 @@ worker and the database share the machine.
 """
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,11 +39,13 @@ from gonio.messages import (
 )
 
 sys.path.append(str(Path(__file__).parents[1]))
+from tests.broker import Mosquitto, running_mosquitto
 from tests.cloud_sink.postgres import find_postgres, running_cluster
 
 KITS = 100
 GROUP = 500
 WINDOW = 4_000  # records on their way at once
+OPEN = ("allow_anonymous true", "max_queued_messages 0")
 
 
 def session() -> str:
@@ -132,18 +130,35 @@ def alone(url: str, count: int, batch: int) -> float:
     return rate
 
 
-async def through(url: str, port: int, count: int) -> float:
+@asynccontextmanager
+async def running_worker(url: str, broker: Mosquitto) -> AsyncIterator[None]:
+    """Run ``gonio sink run`` in a process of its own, from when it listens."""
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from gonio.cli.sink import app; app()"),
+        *("run", "--store", url, "--broker", broker.url),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        while worker.stderr is not None and b"listening" not in (line := await worker.stderr.readline()):
+            if not line:
+                raise SystemExit("the worker ended before it listened")
+        yield
+        worker.terminate()
+        await asyncio.wait_for(worker.communicate(), 30)
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
+
+
+async def through(url: str, broker: Mosquitto, count: int) -> float:
     """Give records/s from the first publish to the last acknowledgement."""
     sent = [(up_topic(record.kit_id, Kind.SESSION), pack([record])) for record in records(count)]
     with filled(url) as store:
-        worker = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from gonio.cli.sink import app; app()"),
-            *("run", "--store", url, "--broker", f"mqtt://127.0.0.1:{port}"),
-            stderr=asyncio.subprocess.PIPE,
-        )
-        while worker.stderr is not None and b"listening" not in await worker.stderr.readline():
-            pass
-        async with aiomqtt.Client("127.0.0.1", port, max_inflight_messages=WINDOW) as client:
+        async with (
+            running_worker(url, broker),
+            aiomqtt.Client("127.0.0.1", broker.port, max_inflight_messages=WINDOW) as client,
+        ):
             await client.subscribe("gonio/v1/+/down/ack")
             room = asyncio.Semaphore(WINDOW)
 
@@ -164,33 +179,9 @@ async def through(url: str, port: int, count: int) -> float:
                 await client.publish(topic, data, qos=0)  # a lost one would show: the run would not end
             await asyncio.wait_for(hearing, 300)
             rate = count / (time.perf_counter() - began)
-        worker.terminate()
-        await asyncio.wait_for(worker.communicate(), 30)
         if (found := store.audit()).records != count or found.gaps:
             raise SystemExit("the book does not hold what was sent")
     return rate
-
-
-@contextmanager
-def mosquitto() -> Iterator[int]:
-    """Run a broker of the benchmark's own, and give its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "mosquitto.conf"
-        lines = (f"listener {port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0")
-        config.write_text("\n".join([*lines, ""]), encoding="utf-8")
-        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "mosquitto"
-        server = subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL)  # noqa: S603 - its own
-        try:
-            while True:
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                    break
-            yield port
-        finally:
-            server.terminate()
-            server.wait()
 
 
 def measure(name: str, new_book: NewBook, count: int) -> None:
@@ -198,8 +189,8 @@ def measure(name: str, new_book: NewBook, count: int) -> None:
     single = alone(new_book(), min(count, 1_000), 1)
     hundred = alone(new_book(), count, 100)
     bound = alone(new_book(), count, GROUP)
-    with mosquitto() as port:
-        reached = asyncio.run(through(new_book(), port, count))
+    with tempfile.TemporaryDirectory() as folder, running_mosquitto(Path(folder), *OPEN) as broker:
+        reached = asyncio.run(through(new_book(), broker, count))
     print(f"{name:<12} {single:>8,.0f} {hundred:>8,.0f} {bound:>8,.0f} {reached:>18,.0f} {reached / bound:>9.2f}")
 
 
