@@ -30,7 +30,7 @@ demo: $(VENV)/.ready ## Run the whole system with two virtual sensors (ARGS="--d
 	@$(BIN)/gonio demo $(ARGS)
 
 test: $(VENV)/.ready ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.ready ## Check style, types and import rules
 	$(BIN)/ruff check .
