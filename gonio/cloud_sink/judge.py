@@ -6,10 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from pydantic_core import from_json
-
 from gonio.cloud_sink.model import Unreadable
-from gonio.messages import BadRecord, Envelope, Kind, MessageError, SessionSummary, read_session
+from gonio.messages import BadRecord, Envelope, MessageError, SessionSummary, read_payload
 
 #: No kit of ours captured anything before this: an earlier moment from a synchronised clock is a fault.
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -17,8 +15,6 @@ EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 MAX_AHEAD: Final = timedelta(hours=24)
 #: What a clock that was never set can show; within it every time zone's date exists.
 CLOCK_YEARS: Final = range(1970, 9999)
-#: The payload versions that can be kept; only those of ``session`` are read here so far.
-KNOWN_VERSION: Final = 1  # of every kind but session, whose reader knows its own
 
 MAX_REASON: Final = 400  # below what Ack and the quarantine take
 
@@ -75,8 +71,6 @@ def refuse(envelope: Envelope, reason: str) -> Refused:
 def _accept(kit_id: str | None, envelope: Envelope, received_at: datetime) -> Accepted:
     if envelope.kit_id != kit_id:
         raise MessageError("the record names another kit than the topic it came on")
-    if envelope.kind is not Kind.SESSION and envelope.schema_version != KNOWN_VERSION:
-        raise MessageError(f"schema version {envelope.schema_version} of {envelope.kind.value} is not known here")
     if not (envelope.key_id or "").isprintable() or not (envelope.signature or "").isprintable():
         raise MessageError("key_id or signature has characters that are no text")
     try:
@@ -100,15 +94,8 @@ def _accept(kit_id: str | None, envelope: Envelope, received_at: datetime) -> Ac
 
 
 def _read_payload(envelope: Envelope) -> SessionSummary | None:
-    if envelope.kind is Kind.SESSION:
-        return read_session(envelope)
-    try:
-        payload = from_json(envelope.payload, allow_inf_nan=False)
-    except ValueError as error:
-        raise MessageError("the payload is not JSON") from error
-    if not isinstance(payload, dict):
-        raise MessageError("the payload is not a JSON object")
-    return None
+    payload = read_payload(envelope)
+    return payload if isinstance(payload, SessionSummary) else None
 
 
 def _one_line(reason: str) -> str:

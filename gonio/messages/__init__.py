@@ -20,6 +20,28 @@ from gonio.messages.acks import (
     pack_acks,
     unpack_acks,
 )
+from gonio.messages.check_in import (
+    SEVERE_PAIN,
+    CheckIn,
+    HandExercise,
+    VoidReport,
+)
+from gonio.messages.down import (
+    COMMAND_VERSION,
+    Capture,
+    ClinicMessage,
+    DownEnvelope,
+    DownPayload,
+    Identify,
+    Prescribed,
+    Program,
+    Resend,
+    RotateCredentials,
+    Wipe,
+    pack_down,
+    read_down,
+    unpack_down,
+)
 from gonio.messages.envelope import (
     BadRecord,
     Envelope,
@@ -29,7 +51,22 @@ from gonio.messages.envelope import (
     wire_time,
 )
 from gonio.messages.health import (
+    EndedOutbox,
     HealthReport,
+    read_health,
+)
+from gonio.messages.patient import (
+    PatientMessage,
+    Pause,
+    Preference,
+    Reminder,
+)
+from gonio.messages.payloads import (
+    Payload,
+    read_payload,
+)
+from gonio.messages.receipt import (
+    Receipt,
 )
 from gonio.messages.session import (
     AngleCurve,
@@ -62,39 +99,66 @@ from gonio.messages.wire import (
 )
 
 __all__ = [
+    "COMMAND_VERSION",
     "ENVELOPE_VERSION",
     "MAX_ENVELOPES",
     "MAX_INFLATED_BYTES",
     "MAX_PAYLOAD_BYTES",
     "MAX_PUBLISH_BYTES",
+    "SEVERE_PAIN",
     "UP_FILTER",
     "Ack",
     "AckBatch",
     "AckStatus",
     "AngleCurve",
     "BadRecord",
+    "Capture",
+    "CheckIn",
+    "ClinicMessage",
+    "DownEnvelope",
     "DownKind",
+    "DownPayload",
+    "EndedOutbox",
     "Envelope",
     "GoalReport",
+    "HandExercise",
     "HealthReport",
+    "Identify",
     "Kind",
     "KitId",
     "MessageError",
+    "PatientMessage",
+    "Pause",
+    "Payload",
+    "Preference",
+    "Prescribed",
+    "Program",
+    "Receipt",
+    "Reminder",
     "RepReport",
+    "Resend",
+    "RotateCredentials",
     "SensorReport",
     "SessionSummary",
     "SetReport",
+    "VoidReport",
+    "Wipe",
     "degrees",
     "down_topic",
     "kit_of_topic",
     "new_record_id",
     "pack",
     "pack_acks",
+    "pack_down",
     "payload_text",
+    "read_down",
+    "read_health",
+    "read_payload",
     "read_session",
     "reason_of",
     "unpack",
     "unpack_acks",
+    "unpack_down",
     "up_topic",
     "wire_time",
 ]

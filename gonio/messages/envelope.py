@@ -27,7 +27,7 @@ from gonio.messages.wire import (
     reason_of,
 )
 
-_CAPTURED = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d$")
+_WIRE_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d$", re.ASCII)
 
 
 def wire_time(moment: datetime) -> str:
@@ -35,6 +35,17 @@ def wire_time(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a captured moment needs its UTC offset")
     return moment.isoformat(timespec="milliseconds")
+
+
+def is_wire_time(text: str) -> bool:
+    """Tell whether a text is a moment as ``wire_time`` writes it, of a day that exists."""
+    if not _WIRE_TIME.match(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Envelope(Wire):
@@ -62,9 +73,8 @@ class Envelope(Wire):
     @field_validator("captured_at")
     @classmethod
     def _captured_at_is_exact(cls, value: str) -> str:
-        if not _CAPTURED.match(value):
+        if not is_wire_time(value):
             raise ValueError("captured_at must be ISO 8601 with milliseconds and UTC offset")
-        datetime.fromisoformat(value)
         return value
 
     @field_validator("payload")
