@@ -17,7 +17,7 @@ from gonio.cloud_sink.postgres_book import (
     postgres_reader,
     why_no_postgres,
 )
-from gonio.cloud_sink.schema import REVISION
+from gonio.cloud_sink.schema_all import REVISION
 from gonio.cloud_sink.sqlite_book import sqlite_engine, sqlite_writer, why_no_sqlite
 from gonio.errors import GonioError, RetryableError, UsageError
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from gonio.cloud_sink.schema import METADATA
+from gonio.cloud_sink.schema_all import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
