@@ -138,33 +138,33 @@ class ClinicMessage(Wire):
 class Identify(Wire):
     """Blink, sound, show: which kit is this?"""
 
-    do: Literal["identify"] = "identify"
+    do: Literal["identify"]
 
 
 class Capture(Wire):
     """Record raw motion for a while, for a clinician who asked for it."""
 
-    do: Literal["capture"] = "capture"
+    do: Literal["capture"]
     duration_s: float = Field(gt=0, le=3600)
 
 
 class RotateCredentials(Wire):
     """Make a new key and ask for a new certificate."""
 
-    do: Literal["rotate-credentials"] = "rotate-credentials"
+    do: Literal["rotate-credentials"]
 
 
 class Wipe(Wire):
     """Forget everything of this patient, after what is unsent was acknowledged."""
 
-    do: Literal["wipe"] = "wipe"
+    do: Literal["wipe"]
     at_once: bool = Field(default=False, description="also what is unsent: the kit is lost")
 
 
 class Resend(Wire):
     """Send these records again, though they were acknowledged: the clinic's book was restored from an older copy."""
 
-    do: Literal["resend"] = "resend"
+    do: Literal["resend"]
     outbox_id: uuid.UUID
     first: int = Field(ge=1, lt=2**53)
     last: int = Field(ge=1, lt=2**53, description="inclusive")

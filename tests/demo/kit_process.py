@@ -55,7 +55,7 @@ async def one_session(kit: Kit, leg: Scene) -> None:
 
 async def check_ins(kit: Kit, clock: KitClock) -> None:
     while True:
-        draft = Draft(new_record_id(), Kind.CHECK_IN, clock.capture(), 1, '{"pain":2}')
+        draft = Draft(new_record_id(), Kind.CHECK_IN, clock.capture(), 1, '{"pain_during":2}')
         await asyncio.to_thread(kit.store.commit, draft)
         say("committed", draft.record_id)
         await asyncio.sleep(0.01)

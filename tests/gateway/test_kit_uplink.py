@@ -57,7 +57,7 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def commit(store: KitStore, count: int, kind: Kind = Kind.CHECK_IN, payload: str = '{"pain":3}') -> None:
+def commit(store: KitStore, count: int, kind: Kind = Kind.CHECK_IN, payload: str = '{"pain_during":3}') -> None:
     for _ in range(count):
         store.commit(Draft(new_record_id(), kind, CAPTURE, 1, payload))
 
@@ -255,7 +255,7 @@ async def test_a_refused_record_is_kept_reported_and_blocks_nobody(store: KitSto
     assert [(r.sequence, r.reason) for r in store.rejected()] == [(4, "pain is missing")]
     assert store.counts().acknowledged == 29
     assert "pain is missing" in (uplink.status.trouble or "")
-    assert store.envelopes([4])[0].payload == '{"pain":3}'
+    assert store.envelopes([4])[0].payload == '{"pain_during":3}'
 
 
 @pytest.mark.peer("mosquitto")
@@ -422,7 +422,7 @@ from gonio.messages import Kind, new_record_id
 async def main(store, uplink, clock):
     running = asyncio.create_task(uplink.run())
     while True:
-        draft = Draft(new_record_id(), Kind.CHECK_IN, clock.capture(), 1, "{}")
+        draft = Draft(new_record_id(), Kind.CHECK_IN, clock.capture(), 1, '{"pain_during":3}')
         await asyncio.to_thread(store.commit, draft)
         print(draft.record_id, flush=True)
         await asyncio.sleep(0.002)
