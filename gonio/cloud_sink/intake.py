@@ -2,7 +2,8 @@
 
 Two workers may do this at once on PostgreSQL. What keeps them apart: a record is inserted under its keys or not at all,
 and what derives from it is written by whoever inserted it; a kit's bindings are read under a lock on its row that
-`admin` takes exclusively to change them. Locks are taken in one order: kits, records, health, quarantine, each by key.
+`admin` takes exclusively to change them. Locks are taken in one order: kits, records, health, quarantine, each by key,
+and at last the audit log's head.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
+from gonio.cloud_sink.alarm import Alarm
 from gonio.cloud_sink.bulk import ON_CONFLICT_SKIP, Row, in_slices, insert_rows
 from gonio.cloud_sink.derive import Binding, Derived, Source, derive
 from gonio.cloud_sink.health import NewestHealth
@@ -165,10 +167,10 @@ class Intake:
         if known == judged.content_hash:
             return Ack(record_id=envelope.record_id, status=AckStatus.REPEATED)
         if known is not None:
-            reason = "this record id is already in the book with other content"
+            reason, alarm = "this record id is already in the book with other content", Alarm.SAME_ID
         else:
-            reason = "this sequence of this outbox is already in the book under another id"
-        return self._refuse(kit, refuse(envelope, reason), received_at)
+            reason, alarm = "this sequence of this outbox is already in the book under another id", Alarm.SAME_SEQUENCE
+        return self._refuse(kit, refuse(envelope, reason, alarm), received_at)
 
     def _refuse(self, kit: str | None, refused: Refused, received_at: datetime) -> Ack | None:
         self._quarantine.add(kit, refused, received_at)

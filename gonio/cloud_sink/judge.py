@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from gonio.cloud_sink.alarm import Alarm
+from gonio.cloud_sink.alarm import Alarm
 from gonio.cloud_sink.model import Unreadable
 from gonio.messages import BadRecord, Envelope, MessageError, SessionSummary, read_payload
 
@@ -32,13 +34,18 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Something that goes to the quarantine; ``record_id`` is whom to answer, where one could be read."""
+    """Something that goes to the quarantine.
+
+    ``record_id`` is whom to answer, where one could be read; ``alarm`` says why somebody has to look at it, where
+    somebody has to.
+    """
 
     reason: str
     content: bytes
     record_id: UUID | None
     outbox_id: UUID | None = None
     sequence: int | None = None
+    alarm: Alarm | None = None
 
 
 def judge(kit_id: str | None, item: Envelope | BadRecord | Unreadable, received_at: datetime) -> Accepted | Refused:
@@ -51,13 +58,15 @@ def judge(kit_id: str | None, item: Envelope | BadRecord | Unreadable, received_
         return Refused(_one_line(item.reason), item.data, None)
     if isinstance(item, BadRecord):
         return Refused(_one_line(item.reason), item.text.encode(), item.record_id)
+    if item.kit_id != kit_id:
+        return refuse(item, "the record names another kit than the topic it came on", Alarm.OTHER_KIT)
     try:
-        return _accept(kit_id, item, received_at)
+        return _accept(item, received_at)
     except MessageError as error:
         return refuse(item, str(error))
 
 
-def refuse(envelope: Envelope, reason: str) -> Refused:
+def refuse(envelope: Envelope, reason: str, alarm: Alarm | None = None) -> Refused:
     """Refuse a record that could be read; its payload is kept to the letter."""
     return Refused(
         _one_line(reason),
@@ -65,12 +74,11 @@ def refuse(envelope: Envelope, reason: str) -> Refused:
         envelope.record_id,
         envelope.outbox_id,
         envelope.sequence,
+        alarm,
     )
 
 
-def _accept(kit_id: str | None, envelope: Envelope, received_at: datetime) -> Accepted:
-    if envelope.kit_id != kit_id:
-        raise MessageError("the record names another kit than the topic it came on")
+def _accept(envelope: Envelope, received_at: datetime) -> Accepted:
     if not (envelope.key_id or "").isprintable() or not (envelope.signature or "").isprintable():
         raise MessageError("key_id or signature has characters that are no text")
     try:
