@@ -7,7 +7,6 @@ from typing import Final
 from uuid import UUID
 
 from gonio.cloud_sink.alarm import Alarm
-from gonio.cloud_sink.alarm import Alarm
 from gonio.cloud_sink.model import Unreadable
 from gonio.messages import BadRecord, Envelope, MessageError, SessionSummary, read_payload
 
