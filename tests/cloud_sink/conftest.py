@@ -48,6 +48,21 @@ def _session_payload(reps: int = 2, source: str = "sensor", **changes: Any) -> s
     return payload_text(SessionSummary(**values))
 
 
+def _payload(kind: str, n: int) -> str:
+    """Make a valid payload of a kind; those of two numbers differ."""
+    if kind == "session":
+        return _session_payload()
+    values: dict[str, dict[str, Any]] = {
+        "check-in": {"pain_during": n % 11, "note": f"note {n}"},
+        "void": {"record_id": str(uuid.UUID(int=n)), "reason": "not-me"},
+        "message": {"text": f"message {n}"},
+        "preference": {"language": "es", "reminders": [{"at": f"{n % 24:02}:00"}]},
+        "receipt": {"of": str(uuid.UUID(int=n)), "of_kind": "program", "status": "applied"},
+        "health": {"software": "0.1.0", "pending": n},
+    }
+    return json.dumps(values[kind])
+
+
 def _envelope(
     sequence: int = 1,
     *,
@@ -67,7 +82,7 @@ def _envelope(
         "captured_at": wire_time(captured or NOW - timedelta(hours=1)),
         "clock": "synchronised",
         "schema_version": 1,
-        "payload": _session_payload() if kind == "session" else json.dumps({"n": sequence}),
+        "payload": _payload(kind, sequence),
         **changes,
     }
     return Envelope(**values)

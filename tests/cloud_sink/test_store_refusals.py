@@ -34,11 +34,11 @@ def changed(payload: str, **changes: Any) -> str:  # noqa: ANN401 - fields of an
         ({"kind": "check-in", "schema_version": 2, "payload": "{}"}, "schema version 2 of check-in is not known"),
         ({"payload": "{"}, "JSON"),
         ({"payload": "{}"}, "Field required"),
-        ({"kind": "check-in", "payload": "[1]"}, "not a JSON object"),
-        ({"kind": "check-in", "payload": "{'a': 1}"}, "not JSON"),
-        ({"kind": "check-in", "payload": '{"pain": NaN}'}, "not JSON"),
-        ({"kind": "check-in", "payload": '{"a":' * 5000}, "not JSON"),
-        ({"kind": "health", "payload": '"well"'}, "not a JSON object"),
+        ({"kind": "check-in", "payload": "[1]"}, "be an object"),
+        ({"kind": "check-in", "payload": "{'a': 1}"}, "Invalid JSON"),
+        ({"kind": "check-in", "payload": '{"pain_after": NaN}'}, "finite number"),
+        ({"kind": "check-in", "payload": '{"a":' * 5000}, "Invalid JSON"),
+        ({"kind": "health", "payload": '"well"'}, "be an object"),
     ],
 )
 def test_a_record_that_cannot_be_accepted(
