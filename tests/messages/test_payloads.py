@@ -102,16 +102,16 @@ def up(kind: Kind, payload: str, version: int = 1) -> Envelope:
     )
 
 
-def down(kind: DownKind, payload: str, **changes: object) -> DownEnvelope:
+def down(envelope_kind: DownKind, text: str, **changes: object) -> DownEnvelope:
     fields: dict[str, object] = {
         "record_id": ID,
-        "kind": kind,
+        "kind": envelope_kind,
         "kit_id": "kit-0001",
         "outbox_id": ID,
         "sequence": 1,
         "created_at": "2026-07-01T09:40:00.000+02:00",
         "schema_version": 1,
-        "payload": payload,
+        "payload": text,
     }
     return DownEnvelope.model_validate(fields | changes)
 
