@@ -225,11 +225,11 @@ def status(
     """Show how the sensors' links stand and what to do, and what the kit holds; also while the kit runs."""
     from gonio.cli.gateway_status import status_answer, status_lines
 
-    directory = _settings(data_dir=data_dir).data_dir
-    for line in status_lines(directory, lines):
+    settings = _settings(data_dir=data_dir)
+    for line in status_lines(settings.data_dir, lines, settings.keys()):
         _say(line)
     if as_json:
-        _say(json.dumps(status_answer(directory, lines)))
+        _say(json.dumps(status_answer(settings.data_dir, lines, settings.keys())))
 
 
 # --- terminal --------------------------------------------------------------------------------------------------------

@@ -5,23 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from gonio.gateway.database import kit_runs
+from gonio.gateway.keyfile import KeySource
 from gonio.gateway.links.board import LinkStatus, SensorStatus, read_status
 from gonio.gateway.links.diary import last_sentences
 from gonio.gateway.links.words import battery_words
 from gonio.gateway.store import KitStore
 
 
-def status_lines(directory: Path, log_lines: int) -> Iterator[str]:
+def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None) -> Iterator[str]:
     """Give the lines for a person.
 
     Args:
         directory: the kit's data directory.
         log_lines: how many of the newest events to show.
+        keys: where its database's key is kept; None for a file in the directory.
 
     Raises:
         UsageError: there is no kit, or its database is damaged or of another version.
     """
-    with KitStore.peek(directory) as store:
+    with KitStore.peek(directory, keys) as store:
         yield f"kit {store.kit_id}, outbox {store.outbox_id}; {'it runs' if kit_runs(directory) else 'it does not run'}"
         counts = store.counts()
         yield f"records: {counts.pending} wait for the clinic, {counts.acknowledged} acknowledged"
@@ -71,11 +73,11 @@ def _details(one: SensorStatus) -> str:
     return f" ({told})" if told else ""
 
 
-def status_answer(directory: Path, log_lines: int) -> dict[str, Any]:
+def status_answer(directory: Path, log_lines: int, keys: KeySource | None = None) -> dict[str, Any]:
     """Give the same for a program; arguments and errors as ``status_lines``."""
     links = read_status(directory)
     runs = kit_runs(directory)
-    with KitStore.peek(directory) as store:
+    with KitStore.peek(directory, keys) as store:
         counts = store.counts()
         return {
             "kit": store.kit_id,

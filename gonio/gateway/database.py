@@ -1,10 +1,12 @@
 """The kit's SQLite file: one process writes it, every commit is on the disk before it counts, every fault is told.
 
-WAL with ``synchronous=FULL``: a commit that returned survives a power cut. A lock file beside the database, held with
-``flock`` for as long as the kit runs, keeps a second kit out; readers (``gonio gateway status``) need no lock.
+WAL with ``synchronous=FULL``: a commit that returned survives a power cut. File and log are encrypted, see
+:mod:`gonio.gateway.cipher`. A lock file beside the database, held with ``flock`` for as long as the kit runs, keeps a
+second kit out; readers (``gonio gateway status``) need no lock.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
@@ -12,7 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gonio.errors import RetryableError, UsageError
+from gonio.errors import GonioError, RetryableError, UsageError
+from gonio.gateway.cipher import DatabaseError, connect, is_plain
+from gonio.gateway.conversion import encrypt_in_place
+from gonio.gateway.keyfile import KeyFaultError, KeySource, key_check
+from gonio.gateway.nameplate import read_plate
+from gonio.gateway.pages import opens
 
 DATABASE_NAME: Final = "kit.sqlite3"
 LOCK_NAME: Final = "kit.lock"
@@ -106,7 +113,7 @@ def faults_named(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours: what happened, to which file, what to do."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise StoreDamagedError(
@@ -120,6 +127,21 @@ def faults_named(path: Path) -> Iterator[None]:
         raise
 
 
+_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+
+
+def refused(error: OSError, said: str) -> GonioError:
+    """Give the error to raise for one of the operating system: a full or failing disk passes, a wrong place does not.
+
+    Args:
+        error: what the system said.
+        said: what to tell, with what to do, where waiting cannot help.
+    """
+    if error.errno in _DISK:
+        return StoreWriteError(f"{said.partition(':')[0]}: free some space on its disk, or check the disk")
+    return UsageError(said)
+
+
 class DirectoryLock:
     """Exclusive use of a data directory, from construction until ``release()`` or the end of the process."""
 
@@ -128,6 +150,7 @@ class DirectoryLock:
 
         Raises:
             UsageError: it cannot be made or written, or another kit uses it.
+            StoreWriteError: its disk is full or failing.
         """
         path = directory / LOCK_NAME
         try:
@@ -135,9 +158,10 @@ class DirectoryLock:
             directory.chmod(0o700)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise UsageError(
+            raise refused(
+                error,
                 f"the kit's data directory {directory} cannot be written ({error.strerror}): make it writable, or "
-                f"name another with --data-dir or GONIO_KIT_DATA_DIR"
+                f"name another with --data-dir or GONIO_KIT_DATA_DIR",
             ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,44 +191,83 @@ def kit_runs(directory: Path) -> bool:
     return False
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Open the kit's database for writing; create and migrate it as needed. The caller holds the directory's lock.
+def open_database(path: Path, keys: KeySource) -> tuple[sqlite3.Connection, bytes]:
+    """Open the kit's database for writing; create, encrypt and migrate it as needed.
+
+    The caller holds the directory's lock.
+
+    Returns:
+        The connection, and the key.
 
     Raises:
         UsageError: the file cannot be opened, is damaged, is another program's, or a newer gonio's.
+        KeyFaultError: its key is missing or another; nothing was touched.
         StoreWriteError: the disk is full or failing.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
+        key = _key_for(path, keys)
+        with faults_named(path):
+            if is_plain(path):
+                _require_ours(path)
+                encrypt_in_place(path, key)
+            connection = connect(path, key)
+            try:
+                _prepare(connection, path)
+            except BaseException:
+                connection.close()
+                raise
     except OSError as error:
-        raise UsageError(f"{path} cannot be written ({error.strerror}): check its permissions") from error
-    with faults_named(path):
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-        try:
-            _prepare(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
+        raise refused(error, f"{path} cannot be written ({error.strerror}): check its permissions") from error
+    return connection, key
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path, keys: KeySource) -> sqlite3.Connection:
     """Open the database of a kit that may be running, to look and not to touch.
 
     Raises:
         UsageError: there is none, or it is damaged or of another version.
+        KeyFaultError: its key is missing or another.
     """
     if not path.exists():
         raise UsageError(f"there is no kit in {path.parent}: run 'gonio gateway run' first, or name its --data-dir")
+    if is_plain(path):
+        raise UsageError(f"{path} is of another version of gonio: start the kit once to bring it up to date")
+    key = keys.read()
+    if key is None:
+        raise _no_key(path, keys)
     with faults_named(path):
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+        connection = connect(path, key, readonly=True)
         try:
             _require_current(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _key_for(path: Path, keys: KeySource) -> bytes:
+    """Give a database's key; make it for one that is new or still in the clear. An encrypted one needs its own."""
+    key = keys.read()
+    if path.stat().st_size == 0 or is_plain(path):
+        return keys.make() if key is None else key
+    if key is None:
+        raise _no_key(path, keys)
+    plate = read_plate(path.parent)
+    if opens(path, key) or (plate is not None and plate.key_check == key_check(key)):
+        return key
+    raise KeyFaultError(
+        f"the key in {keys.name} does not open {path}, or that is no kit's database: put back the key that the kit "
+        f"had; where there is none, move the database aside, the kit then begins a new one"
+    )
+
+
+def _no_key(path: Path, keys: KeySource) -> KeyFaultError:
+    return KeyFaultError(
+        f"the key of {path} is missing: put it back at {keys.name}, or name it with GONIO_KIT_KEY_FILE; where there "
+        f"is none any more, move the database aside: nobody can read it, and the kit begins a new one"
+    )
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -219,6 +282,15 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(
             f"BEGIN IMMEDIATE;{script};PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {number};COMMIT;"
         )
+
+
+def _require_ours(path: Path) -> None:
+    """Refuse to encrypt what is another program's."""
+    connection = connect(path, None)
+    try:
+        _version(connection, path)
+    finally:
+        connection.close()
 
 
 def _require_current(connection: sqlite3.Connection, path: Path) -> None:

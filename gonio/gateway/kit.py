@@ -113,7 +113,8 @@ class Kit:
         """
         address = self.settings.broker_address()
         try:
-            self.store = self._stack.enter_context(await asyncio.to_thread(KitStore.open, self.settings.data_dir))
+            opened = await asyncio.to_thread(KitStore.open, self.settings.data_dir, self.settings.keys())
+            self.store = self._stack.enter_context(opened)
             self.recovered = await asyncio.to_thread(recover, self.store)
             self._keeper = RecordKeeper(self.store)
             self.uplink = Uplink(

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gonio.errors import UsageError
+from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource
 from gonio.gateway.links.choice import SLOTS
 from gonio.gateway.uplink import MqttVersion
 from gonio.identity.broker import BrokerAddress
@@ -29,6 +30,9 @@ class KitSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GONIO_KIT_", extra="forbid", frozen=True)
 
     data_dir: Path = Field(default_factory=default_data_dir, description="where sessions and outbox are kept")
+    key_file: Path | None = Field(
+        default=None, description="the key that the data is encrypted with; none for kit.key in the data directory"
+    )
     broker: str = Field(default="mqtt://127.0.0.1:1883", description="mqtts://host:port, or mqtt:// to this machine")
     broker_ca: Path | None = Field(default=None, description="PEM file of authorities to trust, not the system's")
     broker_username: str | None = None
@@ -57,6 +61,10 @@ class KitSettings(BaseSettings):
             return cls(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
             raise UsageError(f"a setting of the kit (GONIO_KIT_*) is wrong: {reason_of(error)}") from error
+
+    def keys(self) -> KeySource:
+        """Give where the database's key is kept."""
+        return KeyFile(self.key_file or self.data_dir / KEY_NAME)
 
     def goal(self) -> Goal | None:
         """Give what every repetition is to reach; None when nothing is asked."""

@@ -21,7 +21,16 @@ from typing import Any, Self, TypeAlias
 
 from gonio.errors import UsageError
 from gonio.gateway.calibrations import KeptCalibration, Mounting, calibration_text, read_calibration
-from gonio.gateway.database import DATABASE_NAME, DirectoryLock, faults_named, open_database, open_for_reading
+from gonio.gateway.database import (
+    DATABASE_NAME,
+    DirectoryLock,
+    faults_named,
+    open_database,
+    open_for_reading,
+    refused,
+)
+from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource, key_check
+from gonio.gateway.nameplate import Nameplate, keep_plate, read_plate
 from gonio.gateway.records import Capture, Draft, OpenSession, OutboxCounts, PairedSensor, RejectedRecord
 from gonio.messages import Ack, AckStatus, Envelope, RepReport
 from gonio.signal.consts import Segment
@@ -47,36 +56,43 @@ class KitStore:
         self._closed = False
 
     @classmethod
-    def open(cls, data_dir: Path) -> Self:
+    def open(cls, data_dir: Path, keys: KeySource | None = None) -> Self:
         """Open the kit in a directory for writing, and create it there if there is none.
+
+        Args:
+            data_dir: the directory.
+            keys: where the database's key is kept; None for a file in the directory.
 
         Raises:
             UsageError: the directory cannot be written, another kit uses it, or its database is damaged or foreign.
+            KeyFaultError: the database's key is missing or another; nothing was touched.
             StoreWriteError: the disk is full or failing.
         """
         lock = DirectoryLock(data_dir)
         path = data_dir / DATABASE_NAME
         try:
-            store = cls(path, open_database(path), lock)
+            connection, key = open_database(path, keys or KeyFile(data_dir / KEY_NAME))
+            store = cls(path, connection, lock)
         except BaseException:
             lock.release()
             raise
         try:
-            store._create_identity()
+            store._create_identity(key)
         except BaseException:
             store.close()
             raise
         return store
 
     @classmethod
-    def peek(cls, data_dir: Path) -> Self:
-        """Open a kit for reading, beside the process that runs it.
+    def peek(cls, data_dir: Path, keys: KeySource | None = None) -> Self:
+        """Open a kit for reading, beside the process that runs it; arguments as ``open``.
 
         Raises:
             UsageError: there is no kit, or its database is damaged or of another version.
+            KeyFaultError: the database's key is missing or another.
         """
         path = data_dir / DATABASE_NAME
-        return cls(path, open_for_reading(path), None)
+        return cls(path, open_for_reading(path, keys or KeyFile(data_dir / KEY_NAME)), None)
 
     def close(self) -> None:
         """Close the database and let another process have the directory; again has no effect."""
@@ -117,10 +133,16 @@ class KitStore:
 
     # --- identity ----------------------------------------------------------------------------------------------------
 
-    def _create_identity(self) -> None:
+    def _create_identity(self, key: bytes) -> None:
+        plate = read_plate(self.path.parent)
+        name = f"kit-{secrets.token_hex(8)}" if plate is None else plate.kit_id
         with self._transaction() as db:
-            db.execute("INSERT INTO kit VALUES (1, ?) ON CONFLICT DO NOTHING", (f"kit-{secrets.token_hex(8)}",))
+            db.execute("INSERT INTO kit VALUES (1, ?) ON CONFLICT DO NOTHING", (name,))
             db.execute("INSERT INTO outbox_head VALUES (1, ?, 0) ON CONFLICT DO NOTHING", (str(uuid.uuid4()),))
+        try:
+            keep_plate(self.path.parent, Nameplate(self.kit_id, key_check(key)))
+        except OSError as error:
+            raise refused(error, f"{self.path.parent} cannot be written ({error.strerror}): check it") from error
 
     @property
     def kit_id(self) -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from gonio.errors import UsageError
 from gonio.gateway.database import DATABASE_NAME, StoreDamagedError, StoreWriteError
+from gonio.gateway.keyfile import KeyFaultError
 from gonio.gateway.records import Capture, Draft, OpenSession, PairedSensor
 from gonio.gateway.store import KitStore
 from gonio.messages import Ack, AckStatus, Kind, RepReport, new_record_id
@@ -184,7 +185,7 @@ def test_a_place_where_not_even_root_may_write_is_told() -> None:
 def test_a_file_that_is_no_database_is_told_and_kept(tmp_path: Path) -> None:
     file = tmp_path / DATABASE_NAME
     file.write_bytes(b"a text, and certainly no database" * 100)
-    with pytest.raises(StoreDamagedError, match="move it aside"):
+    with pytest.raises(KeyFaultError, match="move the database aside"):
         KitStore.open(tmp_path)
     assert file.read_bytes().startswith(b"a text")
     file.unlink()

@@ -6,7 +6,6 @@ import errno
 import json
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ from gonio.cloud_sink.model import Delivery
 from gonio.cloud_sink.schema import RECORDS
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import GonioError, UsageError
-from gonio.gateway.database import DATABASE_NAME, StoreWriteError
+from gonio.gateway.database import StoreWriteError
 from gonio.gateway.records import Draft
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink import UplinkTiming
@@ -371,11 +370,10 @@ async def test_a_record_that_a_kit_has_lost_is_told_and_not_made_anew(tmp_path: 
     wanted = options(tmp_path, f"mqtt://127.0.0.1:{free_port()}", kits=1, records=3)
     await make_all(wanted, None)
     before = (tmp_path / "truth").read_text()
-    with sqlite3.connect(tmp_path / "fleet" / "kits" / "000001" / DATABASE_NAME) as db:
-        db.execute("DELETE FROM outbox WHERE sequence = 3")
-        db.execute("DELETE FROM record WHERE sequence = 3")
-        db.execute("UPDATE outbox_head SET last_sequence = 2")
-    db.close()
+    with KitStore.open(tmp_path / "fleet" / "kits" / "000001") as store:
+        store._db.execute("DELETE FROM outbox WHERE sequence = 3")
+        store._db.execute("DELETE FROM record WHERE sequence = 3")
+        store._db.execute("UPDATE outbox_head SET last_sequence = 2")
     assert "record 3" in await refusal(wanted)
     assert (tmp_path / "truth").read_text() == before
 
