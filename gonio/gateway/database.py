@@ -97,6 +97,43 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         PRIMARY KEY (thigh, shank, side)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE outbox_numbered (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        record_id TEXT NOT NULL UNIQUE REFERENCES record (record_id),
+        sequence INTEGER NOT NULL,
+        priority INTEGER NOT NULL DEFAULT 1 CHECK (priority IN (0, 1, 2)),
+        state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'acknowledged', 'rejected')),
+        resends INTEGER NOT NULL DEFAULT 0,
+        reason TEXT,
+        seen_acknowledged INTEGER
+    ) STRICT;
+    INSERT INTO outbox_numbered (record_id, sequence, state, resends, reason)
+        SELECT record_id, sequence, state, resends, reason FROM outbox ORDER BY sequence;
+    DROP TABLE outbox;
+    ALTER TABLE outbox_numbered RENAME TO outbox;
+    CREATE INDEX outbox_pending ON outbox (priority, number) WHERE state = 'pending';
+    CREATE TABLE compacted (
+        outbox_id TEXT NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL CHECK (last >= first),
+        PRIMARY KEY (outbox_id, first)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE inbox (
+        record_id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        outbox_id TEXT NOT NULL,
+        sequence INTEGER NOT NULL CHECK (sequence >= 1),
+        created_at TEXT NOT NULL,
+        schema_version INTEGER NOT NULL,
+        key_id TEXT,
+        signature TEXT,
+        payload TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('received', 'applied', 'read', 'refused')),
+        receipt_id TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX inbox_sequence ON inbox (outbox_id, sequence);
+    """,
 )
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Literal
 
 from gonio.messages import Kind, RepReport
@@ -25,6 +26,14 @@ class Capture:
     clock: Literal["synchronised", "unsynchronised"]
 
 
+class Priority(IntEnum):
+    """What goes to the clinic first."""
+
+    URGENT = 0  # severe pain, a red flag
+    USUAL = 1
+    BULK = 2  # what the clinic had already and wants again
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A record before it has its place in the outbox."""
@@ -34,6 +43,7 @@ class Draft:
     capture: Capture
     schema_version: int
     payload: str
+    priority: Priority = Priority.USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,21 @@ class OutboxCounts:
     pending: int
     acknowledged: int
     rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxHead:
+    """How far the outbox that takes new records has come.
+
+    Attributes:
+        outbox_id: its name.
+        last_sequence: the last number given, 0 when none was.
+        oldest_pending: the smallest number that waits for the clinic's word; None when none waits.
+    """
+
+    outbox_id: uuid.UUID
+    last_sequence: int
+    oldest_pending: int | None
 
 
 @dataclass(frozen=True, slots=True)

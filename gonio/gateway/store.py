@@ -8,7 +8,6 @@ Every method is one blocking transaction; from a coroutine call it with ``asynci
 from several threads.
 """
 
-import json
 import secrets
 import sqlite3
 import threading
@@ -17,9 +16,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Self
 
 from gonio.errors import UsageError
+from gonio.gateway import outbox, sessions_kept
 from gonio.gateway.calibrations import KeptCalibration, Mounting, calibration_text, read_calibration
 from gonio.gateway.database import (
     DATABASE_NAME,
@@ -31,16 +31,17 @@ from gonio.gateway.database import (
 )
 from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource, key_check
 from gonio.gateway.nameplate import Nameplate, keep_plate, read_plate
-from gonio.gateway.records import Capture, Draft, OpenSession, OutboxCounts, PairedSensor, RejectedRecord
-from gonio.messages import Ack, AckStatus, Envelope, RepReport
-from gonio.signal.consts import Segment
-
-_Row: TypeAlias = tuple[Any, ...]
-
-_COLUMNS = (
-    "record_id, kind, outbox_id, sequence, boot_id, monotonic_ns, captured_at, clock, schema_version, key_id, "
-    "signature, payload"
+from gonio.gateway.records import (
+    Draft,
+    OpenSession,
+    OutboxCounts,
+    OutboxHead,
+    PairedSensor,
+    Priority,
+    RejectedRecord,
 )
+from gonio.messages import Ack, Envelope
+from gonio.signal.consts import Segment
 
 
 class KitStore:
@@ -221,26 +222,13 @@ class KitStore:
         Raises:
             StoreWriteError: the disk did not take it; nothing of this call is written.
         """
-        key = str(session.record_id)
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO open_session VALUES (?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (record_id) DO UPDATE SET head = excluded.head",
-                (key, *_capture_row(session.capture), session.head),
-            )
-            db.executemany(
-                "INSERT INTO open_rep VALUES (?, ?, ?)",
-                [(key, n, r.model_dump_json(exclude_defaults=True)) for n, r in enumerate(session.reps, first_rep)],
-            )
-            if session.curve:
-                points = json.dumps(session.curve, separators=(",", ":"))
-                db.execute("INSERT INTO open_curve VALUES (?, ?, ?)", (key, first_point, points))
+            sessions_kept.journal(db, session, first_rep, first_point)
 
     def open_session_ids(self) -> list[uuid.UUID]:
         """Name the sessions in the journal, oldest first."""
         with self._reading() as db:
-            rows = db.execute("SELECT record_id FROM open_session ORDER BY record_id").fetchall()
-        return [uuid.UUID(row[0]) for row in rows]
+            return sessions_kept.open_ids(db)
 
     def open_session(self, record_id: uuid.UUID) -> OpenSession:
         """Give all that the journal knows of a session.
@@ -250,14 +238,7 @@ class KitStore:
             ValueError: what is there cannot be read (pydantic's ValidationError).
         """
         with self._reading() as db:
-            row = db.execute(
-                "SELECT record_id, boot_id, monotonic_ns, captured_at, clock, head FROM open_session "
-                "WHERE record_id = ?",
-                (str(record_id),),
-            ).fetchone()
-            if row is None:
-                raise KeyError(record_id)
-            return _open_session(db, row)
+            return sessions_kept.read(db, record_id)
 
     # --- outbox ------------------------------------------------------------------------------------------------------
 
@@ -276,9 +257,9 @@ class KitStore:
             ValueError: the record would not be accepted on the wire (pydantic's ValidationError); likewise.
         """
         with self._transaction() as db:
-            envelope = _stored(db, self.kit_id, draft.record_id) or _insert(db, self.kit_id, draft)
+            envelope = outbox.stored(db, self.kit_id, draft.record_id) or outbox.insert(db, self.kit_id, draft)
             if closes is not None:
-                db.execute("DELETE FROM open_session WHERE record_id = ?", (str(closes),))
+                sessions_kept.forget(db, closes)
         for listener in tuple(self._listeners):
             listener()
         return envelope
@@ -288,30 +269,29 @@ class KitStore:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def pending_sequences(self, limit: int) -> list[int]:
-        """Give the numbers of the records that wait for the clinic's word, oldest first."""
-        with self._reading() as db:
-            rows = db.execute(
-                "SELECT sequence FROM outbox WHERE state = 'pending' ORDER BY sequence LIMIT ?", (limit,)
-            ).fetchall()
-        return [row[0] for row in rows]
+    def pending(self, limit: int, most: Priority = Priority.BULK) -> list[int]:
+        """Give the numbers of records that wait for the clinic's word: urgent ones first, then the oldest.
 
-    def envelopes(self, sequences: Collection[int]) -> list[Envelope]:
-        """Give the records of these numbers, in order."""
-        marks = ",".join("?" * len(sequences))
+        Args:
+            limit: how many at most.
+            most: the last priority that is wanted.
+        """
         with self._reading() as db:
-            rows = db.execute(
-                f"SELECT {_COLUMNS} FROM record WHERE sequence IN ({marks}) "  # noqa: S608 - only question marks
-                "AND outbox_id = (SELECT outbox_id FROM outbox_head) ORDER BY sequence",
-                tuple(sequences),
-            ).fetchall()
-        kit_id = self.kit_id
-        return [_envelope(kit_id, row) for row in rows]
+            return outbox.pending(db, limit, most)
 
-    def count_resends(self, sequences: Iterable[int]) -> None:
+    def numbered(self, numbers: Collection[int]) -> list[tuple[int, Envelope]]:
+        """Give records with their numbers, in the order asked; a number that nothing has is passed over."""
+        with self._reading() as db:
+            return outbox.numbered(db, self.kit_id, numbers)
+
+    def envelopes(self, numbers: Collection[int]) -> list[Envelope]:
+        """Give records by their numbers, likewise."""
+        return [envelope for _, envelope in self.numbered(numbers)]
+
+    def count_resends(self, numbers: Iterable[int]) -> None:
         """Note that these records had to be sent once more."""
         with self._transaction() as db:
-            db.executemany("UPDATE outbox SET resends = resends + 1 WHERE sequence = ?", [(n,) for n in sequences])
+            outbox.count_resends(db, numbers)
 
     def settle(self, acks: Iterable[Ack]) -> list[int]:
         """Take the clinic's word on records; gives the numbers that are settled by it (again or anew).
@@ -319,104 +299,24 @@ class KitStore:
         A refused record stays, with the reason. "stored" has the last word: a record that the clinic has is not
         refused by an older answer that comes late. Ids that are not ours are passed over.
         """
-        settled = []
         with self._transaction() as db:
-            for ack in acks:
-                state = "rejected" if ack.status is AckStatus.REJECTED else "acknowledged"
-                reason = (ack.reason or "no reason given") if state == "rejected" else None
-                db.execute(
-                    "UPDATE outbox SET state = ?, reason = ? WHERE record_id = ? AND state <> 'acknowledged'",
-                    (state, reason, str(ack.record_id)),
-                )
-                row = db.execute("SELECT sequence FROM outbox WHERE record_id = ?", (str(ack.record_id),)).fetchone()
-                if row is not None:
-                    settled.append(int(row[0]))
-        return settled
+            return outbox.settle(db, acks)
 
     def counts(self) -> OutboxCounts:
         """Count the records by state."""
         with self._reading() as db:
-            by_state = dict(db.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())
-        return OutboxCounts(*(by_state.get(state, 0) for state in ("pending", "acknowledged", "rejected")))
+            return outbox.counts(db)
+
+    def head(self) -> OutboxHead:
+        """Tell how far the outbox that takes new records has come."""
+        with self._reading() as db:
+            return outbox.head(db)
 
     def rejected(self) -> list[RejectedRecord]:
         """Give the records that the clinic refused, oldest first, with its reasons."""
         with self._reading() as db:
-            rows = db.execute(
-                "SELECT record_id, r.sequence, kind, captured_at, reason FROM outbox AS o JOIN record AS r "
-                "USING (record_id) WHERE state = 'rejected' ORDER BY r.sequence"
-            ).fetchall()
-        return [RejectedRecord(uuid.UUID(row[0]), *row[1:]) for row in rows]
+            return outbox.rejected(db)
 
 
 def _mounting_key(mounting: Mounting) -> tuple[str, str, str]:
     return (mounting.thigh.upper(), mounting.shank.upper(), mounting.side)
-
-
-def _insert(db: sqlite3.Connection, kit_id: str, draft: Draft) -> Envelope:
-    (outbox_id, sequence) = db.execute(
-        "UPDATE outbox_head SET last_sequence = last_sequence + 1 RETURNING outbox_id, last_sequence"
-    ).fetchone()
-    envelope = Envelope(
-        record_id=draft.record_id,
-        kind=draft.kind,
-        kit_id=kit_id,
-        outbox_id=uuid.UUID(outbox_id),
-        sequence=sequence,
-        boot_id=draft.capture.boot_id,
-        monotonic_ns=draft.capture.monotonic_ns,
-        captured_at=draft.capture.captured_at,
-        clock=draft.capture.clock,
-        schema_version=draft.schema_version,
-        payload=draft.payload,
-    )
-    key, version = str(draft.record_id), draft.schema_version
-    db.execute(
-        "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?)",
-        (key, draft.kind.value, outbox_id, sequence, *_capture_row(draft.capture), version, draft.payload),
-    )
-    db.execute("INSERT INTO outbox (record_id, sequence) VALUES (?, ?)", (key, sequence))
-    return envelope
-
-
-def _stored(db: sqlite3.Connection, kit_id: str, record_id: uuid.UUID) -> Envelope | None:
-    row = db.execute(f"SELECT {_COLUMNS} FROM record WHERE record_id = ?", (str(record_id),)).fetchone()  # noqa: S608 - constant
-    return _envelope(kit_id, row) if row else None
-
-
-def _envelope(kit_id: str, row: _Row) -> Envelope:
-    return Envelope(
-        record_id=uuid.UUID(row[0]),
-        kind=row[1],
-        kit_id=kit_id,
-        outbox_id=uuid.UUID(row[2]),
-        sequence=row[3],
-        boot_id=uuid.UUID(row[4]),
-        monotonic_ns=row[5],
-        captured_at=row[6],
-        clock=row[7],
-        schema_version=row[8],
-        key_id=row[9],
-        signature=row[10],
-        payload=row[11],
-    )
-
-
-def _capture_row(capture: Capture) -> tuple[str, int, str, str]:
-    return (str(capture.boot_id), capture.monotonic_ns, capture.captured_at, capture.clock)
-
-
-def _open_session(db: sqlite3.Connection, row: _Row) -> OpenSession:
-    reps = db.execute("SELECT rep FROM open_rep WHERE record_id = ? ORDER BY number", (row[0],))
-    pieces = db.execute("SELECT first, points FROM open_curve WHERE record_id = ? ORDER BY first", (row[0],))
-    curve: list[int | None] = []
-    for first, points in pieces:
-        curve.extend([None] * (first - len(curve)))
-        curve.extend(json.loads(points))
-    return OpenSession(
-        record_id=uuid.UUID(row[0]),
-        capture=Capture(uuid.UUID(row[1]), row[2], row[3], row[4]),
-        head=row[5],
-        reps=tuple(RepReport.model_validate_json(rep) for (rep,) in reps),
-        curve=tuple(curve),
-    )

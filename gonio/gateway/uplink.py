@@ -38,6 +38,7 @@ from gonio.tasks import apart
 log = logging.getLogger(__name__)
 
 MqttVersion: TypeAlias = Literal["3.1.1", "5"]
+_Numbered: TypeAlias = tuple[int, Envelope]
 
 BATCH_TEXT: Final = 262_144  # characters of payload in one publish: common brokers refuse packets over 128 kB deflated
 ACKS_QUEUED: Final = 1000  # unread acknowledgements; more are dropped, and what they answer is sent again
@@ -222,51 +223,51 @@ class Uplink:
             self._wake.clear()
             now_s = loop.time()
             try:
-                pending = await asyncio.to_thread(self._store.pending_sequences, self._window.reach)
+                pending = await asyncio.to_thread(self._store.pending, self._window.reach)
                 chosen = self._window.choose(pending, now_s)
-                envelopes = await asyncio.to_thread(self._store.envelopes, chosen)
+                records = await asyncio.to_thread(self._store.numbered, chosen)
             except StoreWriteError as error:
                 self._trouble(str(error))
                 await asyncio.sleep(STORE_RETRY_S)
                 continue
-            for batch in self._batches(envelopes):
+            for batch in self._batches(records):
                 await self._publish(client, batch)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(self._window.next_due_s(now_s)):
                     await self._wake.wait()
 
-    def _batches(self, envelopes: Sequence[Envelope]) -> Iterator[list[Envelope]]:
+    def _batches(self, records: Sequence[_Numbered]) -> Iterator[list[_Numbered]]:
         """Cut records into publishes: one kind each, bounded, and smaller the more often its records were sent.
 
         The last keeps a publish that the broker never passes on (too large for it, say) from taking its neighbours
         along for ever.
         """
-        batch: list[Envelope] = []
+        batch: list[_Numbered] = []
         text, size = 0, MAX_ENVELOPES
-        for envelope in envelopes:
-            bound = max(1, MAX_ENVELOPES >> self._window.times_sent(envelope.sequence or 0))
+        for number, envelope in records:
+            bound = max(1, MAX_ENVELOPES >> self._window.times_sent(number))
             length = len(envelope.payload)
             if batch and (
-                envelope.kind is not batch[0].kind or len(batch) >= min(size, bound) or text + length > BATCH_TEXT
+                envelope.kind is not batch[0][1].kind or len(batch) >= min(size, bound) or text + length > BATCH_TEXT
             ):
                 yield batch
                 batch, text, size = [], 0, MAX_ENVELOPES
-            batch.append(envelope)
+            batch.append((number, envelope))
             text, size = text + length, min(size, bound)
         if batch:
             yield batch
 
-    async def _publish(self, client: MqttClient, batch: Sequence[Envelope]) -> None:
-        numbers = [envelope.sequence for envelope in batch if envelope.sequence is not None]
+    async def _publish(self, client: MqttClient, batch: Sequence[_Numbered]) -> None:
+        numbers = [number for number, _ in batch]
         again = [number for number in numbers if self._window.times_sent(number)]
         try:
-            payload = pack(batch)
+            payload = pack([envelope for _, envelope in batch])
         except MessageError as error:
             self._trouble(f"records {numbers[0]} to {numbers[-1]} cannot be sent: {error}")
             self._window.sent(numbers, asyncio.get_running_loop().time())
             return
         self._window.sent(numbers, asyncio.get_running_loop().time())
-        await client.publish(up_topic(self._kit_id, batch[0].kind), payload, qos=1)
+        await client.publish(up_topic(self._kit_id, batch[0][1].kind), payload, qos=1)
         self._note(published=self._status.published + 1)
         if again:
             try:

@@ -43,15 +43,15 @@ class SendWindow:
         return self._size + len(self._sendings)
 
     def choose(self, pending: Sequence[int], now_s: float) -> list[int]:
-        """Choose what to send now: the least often sent first, then the oldest.
+        """Choose what to send now: the least often sent first, then in the order given.
 
         Args:
-            pending: numbers of the first ``reach`` records that wait for the clinic's word.
+            pending: numbers of the first ``reach`` records that wait for the clinic's word, by priority.
             now_s: the moment, s.
         """
         waiting = sum(sending.due_s > now_s for sending in self._sendings.values())
         ready = [n for n in pending if n not in self._sendings or self._sendings[n].due_s <= now_s]
-        ready.sort(key=lambda n: (self.times_sent(n), n))
+        ready.sort(key=self.times_sent)
         return ready[: max(0, self._size - waiting)]
 
     def times_sent(self, number: int) -> int:

@@ -98,7 +98,7 @@ async def test_pair_and_run_a_session_without_a_broker(tmp_path: Path) -> None:
         pairing = await b.kit.find_and_pair(thigh=THIGH.lower(), shank=SHANK)
         assert {s: p.family for s, p in pairing.items()} == {"thigh": "movella_dot", "shank": "witmotion_ble5"}
         await run(b, [])
-        (envelope,) = b.kit.store.envelopes(b.kit.store.pending_sequences(10))
+        (envelope,) = b.kit.store.envelopes(b.kit.store.pending(10))
         summary = read_session(envelope)
         assert summary.simulated
         assert summary.side == "left"
@@ -131,7 +131,7 @@ async def test_a_dropped_link_comes_back_within_the_session(tmp_path: Path) -> N
             tasks.create_task(run(b, events))
             tasks.create_task(cut())
         assert [type(e) for e in events if isinstance(e, SensorLost | SensorBack)] == [SensorLost, SensorBack]
-        (envelope,) = b.kit.store.envelopes(b.kit.store.pending_sequences(10))
+        (envelope,) = b.kit.store.envelopes(b.kit.store.pending(10))
         summary = read_session(envelope)
         assert [s.reconnects for s in summary.sensors] == [0, 1]
         assert "sensor-reconnected" in summary.flags

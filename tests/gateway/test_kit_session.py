@@ -294,7 +294,7 @@ async def test_a_full_disk_costs_no_repetition(store: KitStore, motion: LegMotio
         while keeper.held:  # noqa: ASYNC110 - a number to look at
             await asyncio.sleep(0.01)
     retrying.cancel()
-    (envelope,) = [e for e in store.envelopes(store.pending_sequences(10_000)) if e.payload != "{}"]
+    (envelope,) = [e for e in store.envelopes(store.pending(10_000)) if e.payload != "{}"]
     assert read_session(envelope) == finished.summary
     assert len(finished.summary.reps) >= 4
     assert envelope.record_id not in store.open_session_ids()

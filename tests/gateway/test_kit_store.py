@@ -232,7 +232,7 @@ def test_what_was_stored_late_is_not_refused_again(store: KitStore) -> None:
 def test_the_very_text_comes_back(store: KitStore) -> None:
     committed = store.commit(draft('{"a": 1.50, "é": "\\u00e9"}'))
     assert store.envelopes([1]) == [committed]
-    assert store.pending_sequences(10) == [1]
+    assert store.pending(10) == [1]
 
 
 def test_pairing_is_replaced_as_a_whole(store: KitStore) -> None:
