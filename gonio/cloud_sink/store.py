@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gonio.cloud_sink import admin
 from gonio.cloud_sink.audit import audit
+from gonio.cloud_sink.down_outbox import DownOutbox
 from gonio.cloud_sink.engine import clashed, open_engine, reader, store_errors, writer
 from gonio.cloud_sink.intake import Intake
 from gonio.cloud_sink.judge import judge
@@ -43,6 +44,9 @@ def open_store(url: str, *, create: bool = True) -> "Store":
 class Store:
     """The book, open; a context manager that closes it.
 
+    Attributes:
+        down: what the clinic sends to its kits.
+
     Every method raises StoreUnavailableError when the book cannot be used just now (try again) and StoreError
     when it is damaged or refuses a change.
     """
@@ -51,6 +55,7 @@ class Store:
         self._engine = engine
         self._reader = reader(engine)
         self._writer = writer(engine)
+        self.down = DownOutbox(engine)
 
     def __enter__(self) -> Self:
         return self
