@@ -54,6 +54,7 @@ def run(
     User and password for the broker: GONIO_SINK_BROKER_USERNAME and GONIO_SINK_BROKER_PASSWORD in the environment.
     """
     from gonio.cloud_sink.store import open_store
+    from gonio.cloud_sink.worker import collect_rarely
     from gonio.identity.broker import BrokerAddress
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
@@ -65,6 +66,7 @@ def run(
         password=os.environ.get("GONIO_SINK_BROKER_PASSWORD"),
     )
     with open_store(store) as book:
+        collect_rarely()
         asyncio.run(_until_told(book, address, share, mqtt_version))
 
 

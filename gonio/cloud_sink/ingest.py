@@ -10,9 +10,8 @@ Several workers share the load with an MQTT shared subscription; they need nothi
 
 import asyncio
 import logging
-import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,14 +19,13 @@ from typing import Final, Literal, NoReturn, TypeAlias, cast
 
 from aiomqtt import Message, MqttError, ProtocolVersion
 
-from gonio.cloud_sink.engine import StoreError, StoreUnavailableError
-from gonio.cloud_sink.inbox import Inbox
+from gonio.cloud_sink.inbox import Arrival, Inbox
 from gonio.cloud_sink.judge import EARLIEST
-from gonio.cloud_sink.model import Delivery, Unreadable
+from gonio.cloud_sink.link import SinkClient
 from gonio.cloud_sink.store import Store
+from gonio.cloud_sink.worker import KitAcks, Worker, pause
 from gonio.errors import UsageError
 from gonio.identity.broker import BrokerAddress
-from gonio.identity.mqtt import MqttClient
 from gonio.messages import (
     MAX_ENVELOPES,
     UP_FILTER,
@@ -35,27 +33,20 @@ from gonio.messages import (
     AckBatch,
     AckStatus,
     DownKind,
-    Envelope,
-    MessageError,
     down_topic,
-    kit_of_topic,
     pack_acks,
-    unpack,
 )
 from gonio.tasks import apart
 
 Protocol: TypeAlias = Literal["3.1.1", "5"]
 
-#: What one wake-up takes from the inbox. Under load the inbox fills while a commit is under way: groups form alone.
-MAX_BATCH_PUBLISHES: Final = 500
-#: What one transaction takes: measured, larger groups gain little; their bytes bound the memory.
-MAX_GROUP_RECORDS: Final = 1_000
-MAX_GROUP_BYTES: Final = 16 * 1024 * 1024
+#: What is taken from the inbox at once: under load it fills while a commit is under way, so groups form by themselves.
+#: The wider a batch, the more records one acknowledgement speaks of.
+MAX_BATCH_PUBLISHES: Final = 1_000
+MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 
 KEEPALIVE_S: Final = 20
 ANSWER_TIMEOUT_S: Final = 5.0  # for the broker's answer to a connection or a subscription
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 30.0
 
 _log = logging.getLogger(__name__)
 _mqtt_log = logging.getLogger(f"{__name__}.mqtt")
@@ -70,13 +61,6 @@ class BatchReport:
     stored: int
     repeated: int
     rejected: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    topic: str
-    data: bytes
-    received_at: datetime
 
 
 async def run_sink(
@@ -108,7 +92,7 @@ async def run_sink(
     inbox = Inbox()
     failures = 0
 
-    async def listen(client: MqttClient, worker: _Worker) -> NoReturn:
+    async def listen(client: SinkClient, worker: Worker) -> NoReturn:
         nonlocal failures
         async with client:
             await _subscribe(client, topics)
@@ -120,7 +104,7 @@ async def run_sink(
 
     with ThreadPoolExecutor(1, thread_name_prefix="gonio-ingest") as thread:
         while True:
-            client = MqttClient(
+            client = SinkClient(
                 **arguments,
                 identifier=f"gonio-sink-{secrets.token_hex(6)}",
                 protocol=ProtocolVersion.V5 if protocol == "5" else ProtocolVersion.V311,
@@ -131,9 +115,9 @@ async def run_sink(
                 logger=_mqtt_log,
             )
             try:
-                await apart(listen(client, _Worker(store, thread)), "ingest-connection")
+                await apart(listen(client, Worker(store, thread)), "ingest-connection")
             except MqttError as error:
-                pause_s = _pause_s(failures)
+                pause_s = pause(failures)
                 failures += 1
                 _log.warning("broker %s: %s; trying again in %.1f s", broker, error, pause_s)
                 await asyncio.sleep(pause_s)
@@ -147,13 +131,7 @@ def _filter(share: str | None) -> str:
     return f"$share/{share}/{UP_FILTER}"
 
 
-def _pause_s(failures: int) -> float:
-    """Wait longer after each failure in a row, never in step with other workers."""
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures, 10))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-
-
-async def _subscribe(client: MqttClient, topics: str) -> None:
+async def _subscribe(client: SinkClient, topics: str) -> None:
     granted = await client.subscribe(topics, qos=1)
     for code in granted:
         if (code if isinstance(code, int) else code.value) >= 0x80:  # noqa: PLR2004 - SUBACK's failures, MQTT 3.9.3
@@ -161,37 +139,48 @@ async def _subscribe(client: MqttClient, topics: str) -> None:
 
 
 async def _serve(
-    client: MqttClient, inbox: Inbox, worker: "_Worker", on_batch: Callable[[BatchReport], None] | None
+    client: SinkClient, inbox: Inbox, worker: Worker, on_batch: Callable[[BatchReport], None] | None
 ) -> NoReturn:
-    messages = client.messages
+    """Take batch after batch: while one is acknowledged here, the next is stored in the worker's thread.
+
+    No more than one batch is in either state, and what is acknowledged was committed before.
+    """
+    arrivals = cast("AsyncIterator[Arrival]", client.messages)  # what its queue gives
     dropped = inbox.dropped
-    while True:
-        batch = [_arrival(await anext(messages))]
-        while len(batch) < MAX_BATCH_PUBLISHES and not inbox.empty():
-            batch.append(_arrival(inbox.get_nowait()))
-        acks = await worker.take_in(batch)
-        report = _report(len(batch), acks)
-        for kit, words in _by_kit(acks).items():
-            await _acknowledge(client, kit, words)
-        if inbox.dropped > dropped:
-            _log.warning("%d publishes came faster than they can be stored; kits will resend", inbox.dropped - dropped)
-            dropped = inbox.dropped
-        if on_batch is not None:
-            on_batch(report)
+    acknowledging: asyncio.Task[None] | None = None
+    try:
+        while True:
+            batch = inbox.take(MAX_BATCH_PUBLISHES, MAX_BATCH_BYTES) or [await anext(arrivals)]
+            acks = await worker.take_in(batch)
+            if acknowledging is not None:
+                await acknowledging
+            answering = _answer(client, len(batch), acks, on_batch)
+            acknowledging = asyncio.create_task(answering, name="ingest-acknowledge")
+            if inbox.dropped > dropped:
+                _log.warning(
+                    "%d publishes came faster than they can be stored; kits will resend", inbox.dropped - dropped
+                )
+                dropped = inbox.dropped
+    finally:
+        if acknowledging is not None:
+            acknowledging.cancel()
+            await asyncio.gather(acknowledging, return_exceptions=True)
 
 
-def _arrival(message: Message) -> _Arrival:
-    data = message.payload if isinstance(message.payload, bytes) else b""
-    return _Arrival(message.topic.value, data, datetime.now(UTC))
+async def _answer(
+    client: SinkClient, publishes: int, acks: KitAcks, on_batch: Callable[[BatchReport], None] | None
+) -> None:
+    report = _report(publishes, acks)
+    for kit, words in _by_kit(acks).items():
+        await _acknowledge(client, kit, words)
+    if on_batch is not None:
+        on_batch(report)
 
 
-async def _acknowledge(client: MqttClient, kit: str, acks: Sequence[Ack]) -> None:
+async def _acknowledge(client: SinkClient, kit: str, acks: Sequence[Ack]) -> None:
     for start in range(0, len(acks), MAX_ENVELOPES):
         batch = AckBatch(acks=tuple(acks[start : start + MAX_ENVELOPES]))
         await client.publish(down_topic(kit, DownKind.ACK), pack_acks(batch), qos=0)
-
-
-KitAcks: TypeAlias = list[tuple[str, list[Ack]]]
 
 
 def _by_kit(acks: KitAcks) -> dict[str, list[Ack]]:
@@ -212,71 +201,4 @@ def _report(publishes: int, acks: KitAcks) -> BatchReport:
         statuses.count(AckStatus.STORED),
         statuses.count(AckStatus.REPEATED),
         statuses.count(AckStatus.REJECTED),
-    )
-
-
-class _Worker:
-    """Reads publishes and stores them, in the one thread that writes to the book."""
-
-    def __init__(self, store: Store, thread: ThreadPoolExecutor) -> None:
-        self._store = store
-        self._thread = thread
-
-    async def take_in(self, batch: Sequence[_Arrival]) -> KitAcks:
-        """Store a batch, however long the book cannot be used; nothing is acknowledged before."""
-        failures = 0
-        while True:
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._thread, self._take_in, batch)
-            except StoreUnavailableError as error:
-                pause_s = _pause_s(failures)
-                failures += 1
-                _log.error("%s; trying again in %.1f s", error, pause_s)
-                await asyncio.sleep(pause_s)
-
-    def _take_in(self, batch: Sequence[_Arrival]) -> KitAcks:
-        acks: KitAcks = []
-        group: list[Delivery] = []
-        records = weight = 0
-        for arrival in batch:
-            delivery = _open(arrival)
-            group.append(delivery)
-            records += len(delivery.items)
-            weight += _weight(delivery)
-            if records >= MAX_GROUP_RECORDS or weight >= MAX_GROUP_BYTES:
-                acks += self._store_group(group)
-                group, records, weight = [], 0, 0
-        return acks + self._store_group(group) if group else acks
-
-    def _store_group(self, group: Sequence[Delivery]) -> KitAcks:
-        """Store a group in one transaction; where one publish spoils it, each in its own, and that one unanswered."""
-        try:
-            answers = self._store.ingest_batch(group)
-        except StoreError as error:
-            if len(group) == 1:
-                _log.error("a publish of kit %s could not be stored and stays there: %s", group[0].kit_id, error)
-                return []
-            return [answer for delivery in group for answer in self._store_group([delivery])]
-        return [(d.kit_id, words) for d, words in zip(group, answers, strict=True) if d.kit_id is not None and words]
-
-
-def _open(arrival: _Arrival) -> Delivery:
-    """Read one publish, whatever it is."""
-    kit_id = kit_of_topic(arrival.topic)
-    if kit_id is None:
-        unreadable = Unreadable(arrival.data, "the topic is no kit's")
-        return Delivery(None, (unreadable,), arrival.received_at)
-    try:
-        return Delivery(kit_id, tuple(unpack(arrival.data)), arrival.received_at)
-    except MessageError as error:
-        _log.warning("kit %s: a publish of %d bytes could not be read: %s", kit_id, len(arrival.data), error)
-        return Delivery(kit_id, (Unreadable(arrival.data, str(error)),), arrival.received_at)
-
-
-def _weight(delivery: Delivery) -> int:
-    return sum(
-        len(item.payload)
-        if isinstance(item, Envelope)
-        else len(item.data if isinstance(item, Unreadable) else item.text)
-        for item in delivery.items
     )

@@ -85,8 +85,9 @@ class Intake:
             except IntegrityError:  # any other error ends the whole transaction, on SQLite perhaps by itself
                 attempt.rollback()
                 known = len(self._hash_of) + len(taken)
-                self._look_up_ids(first)
+                # places first: of a record that another worker commits in between, the id must be known with the place
                 taken |= self._look_up_places(first)
+                self._look_up_ids(first)
                 if len(self._hash_of) + len(taken) == known:
                     raise
             else:

@@ -10,7 +10,7 @@ import pytest
 from aiomqtt import Message
 
 from gonio.cloud_sink import inbox as inbox_module
-from gonio.cloud_sink import ingest
+from gonio.cloud_sink import ingest, worker
 from gonio.cloud_sink.inbox import Inbox
 from gonio.cloud_sink.ingest import run_sink
 from gonio.cloud_sink.store import Store
@@ -41,7 +41,7 @@ async def test_a_broker_that_lies(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(ingest, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(worker, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(ingest, "ANSWER_TIMEOUT_S", 0.5)
     caplog.set_level(logging.INFO)
     good = envelope(1)
@@ -90,9 +90,10 @@ async def test_a_broker_that_lies(
 
 async def test_an_inbox_is_bounded_in_bytes_and_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox_module, "MAX_WAITING_BYTES", 100)
+    monkeypatch.setattr(inbox_module, "OVERHEAD_BYTES", 0)
 
     def message(size: int) -> Message:
-        return Message("t", b"x" * size, 1, False, 1, None)
+        return Message("t", b"x" * (size - 1), 1, False, 1, None)
 
     inbox = Inbox(3)
     inbox.put_nowait(message(90))

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gonio.cloud_sink import ingest
+from gonio.cloud_sink import worker as worker_module
 from gonio.cloud_sink.ingest import Protocol
 from gonio.cloud_sink.store import Store, open_store
 from gonio.messages import (
@@ -49,8 +49,8 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "FIRST_PAUSE_S", 0.02)
-    monkeypatch.setattr(ingest, "LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(worker_module, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(worker_module, "LONGEST_PAUSE_S", 0.1)
 
 
 class FakeKit:

@@ -6,27 +6,28 @@ from datetime import datetime
 
 import pytest
 
-from gonio.cloud_sink import ingest
+from gonio.cloud_sink import worker
 from gonio.cloud_sink.engine import StoreError, StoreUnavailableError
-from gonio.cloud_sink.ingest import _Arrival, _Worker
+from gonio.cloud_sink.inbox import Arrival
 from gonio.cloud_sink.model import Delivery
 from gonio.cloud_sink.store import Store
+from gonio.cloud_sink.worker import Worker
 from gonio.messages import Ack, AckStatus, Envelope, Kind, pack, up_topic
 
 Make = Callable[..., Envelope]
 
 
-def arrivals(make: Make, now: datetime) -> list[_Arrival]:
+def arrivals(make: Make, now: datetime) -> list[Arrival]:
     kits = ("kit-001", "kit-002", "kit-003")
     return [
-        _Arrival(up_topic(kit, Kind.SESSION), pack([make(1, kit_id=kit, outbox_id=f"{n:032x}", monotonic_ns=n)]), now)
+        Arrival(up_topic(kit, Kind.SESSION), pack([make(1, kit_id=kit, outbox_id=f"{n:032x}", monotonic_ns=n)]), now)
         for n, kit in enumerate(kits)
     ]
 
 
-async def take_in(store: Store, batch: Sequence[_Arrival]) -> dict[str, list[AckStatus]]:
+async def take_in(store: Store, batch: Sequence[Arrival]) -> dict[str, list[AckStatus]]:
     with ThreadPoolExecutor(1) as thread:
-        acks = await _Worker(store, thread).take_in(batch)
+        acks = await Worker(store, thread).take_in(batch)
     return {kit: [ack.status for ack in words] for kit, words in acks}
 
 
@@ -50,7 +51,7 @@ async def test_one_publish_that_the_book_refuses_does_not_block_the_others(
 async def test_a_book_that_cannot_be_used_is_waited_for(
     store: Store, envelope: Make, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(worker, "FIRST_PAUSE_S", 0.001)
     real, failures = store.ingest_batch, 3
 
     def failing(deliveries: Sequence[Delivery]) -> list[list[Ack]]:
@@ -69,7 +70,7 @@ async def test_a_book_that_cannot_be_used_is_waited_for(
 async def test_a_large_batch_is_stored_in_bounded_transactions(
     store: Store, envelope: Make, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "MAX_GROUP_RECORDS", 2)
+    monkeypatch.setattr(worker, "MAX_GROUP_RECORDS", 2)
     real, sizes = store.ingest_batch, []
 
     def counting(deliveries: Sequence[Delivery]) -> list[list[Ack]]:

@@ -1,5 +1,6 @@
 """The book in PostgreSQL: addresses that are safe, errors that pass, workers that meet, a server that goes."""
 
+import itertools
 import logging
 import signal
 import subprocess
@@ -10,19 +11,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, select
 
-from gonio.cloud_sink import ingest
+from gonio.cloud_sink import worker as worker_module
 from gonio.cloud_sink.address import parse_address, shown
 from gonio.cloud_sink.engine import StoreError, StoreUnavailableError
-from gonio.cloud_sink.ingest import _Arrival, _Worker
+from gonio.cloud_sink.inbox import Arrival
 from gonio.cloud_sink.intake import Intake
 from gonio.cloud_sink.judge import judge
 from gonio.cloud_sink.model import Delivery
 from gonio.cloud_sink.schema import DAY_ENTRIES, KIT_HEALTH
 from gonio.cloud_sink.store import Store, open_store
+from gonio.cloud_sink.worker import Worker
 from gonio.errors import UsageError
 from gonio.messages import AckStatus, Envelope, Kind, pack, up_topic
 from tests.broker import free_port
@@ -250,6 +253,29 @@ def test_a_record_that_another_worker_is_storing_is_waited_for_and_found(
     assert (book.audit().records, book.audit().doubled, book.audit().gaps[1:]) == (21, 0, ())
 
 
+def test_a_record_that_another_worker_commits_between_two_looks_is_no_clash(
+    book: Store, postgres_url: str, envelope: Make, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look sees what is committed by then: a place must not be found taken by an id that is not known yet."""
+    late, known = envelope(1), envelope(2)
+    book.ingest("kit-001", [known], now)
+    numbers = itertools.count()
+    with open_store(postgres_url) as other:
+
+        def interrupted(look: Callable[[Intake, Any], Any]) -> Callable[[Intake, Any], Any]:
+            def wrapped(intake: Intake, judged: object) -> object:
+                number = next(numbers)
+                if number == 2:
+                    assert [ack.status for ack in other.ingest("kit-001", [late], now)] == [AckStatus.STORED]
+                return look(intake, judged) if number else None  # before anything was there: so the insertion fails
+
+            return wrapped
+
+        for name in ("_look_up_ids", "_look_up_places"):
+            monkeypatch.setattr(Intake, name, interrupted(getattr(Intake, name)))
+        assert [ack.status for ack in book.ingest("kit-001", [late, known], now)] == [AckStatus.REPEATED] * 2
+
+
 WORKER = """
 import random, sys, uuid
 from datetime import datetime, timedelta
@@ -346,14 +372,14 @@ async def test_a_server_restarted_in_the_middle_loses_nothing_that_was_acknowled
     monkeypatch: pytest.MonkeyPatch,
     how: signal.Signals,
 ) -> None:
-    monkeypatch.setattr(ingest, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(ingest, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(worker_module, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(worker_module, "LONGEST_PAUSE_S", 0.2)
     url = mortal_postgres.create()
     topic = up_topic("kit-001", Kind.SESSION)
     records = [envelope(n + 1) for n in range(400)]
     acknowledged: list[uuid.UUID] = []
     with open_store(url) as store, ThreadPoolExecutor(1) as thread:
-        worker = _Worker(store, thread)
+        worker = Worker(store, thread)
         stopper: threading.Thread | None = None
 
         def restart() -> None:
@@ -361,7 +387,7 @@ async def test_a_server_restarted_in_the_middle_loses_nothing_that_was_acknowled
             mortal_postgres.start()
 
         for start in range(0, len(records), 10):
-            batch = [_Arrival(topic, pack([record]), now) for record in records[start : start + 10]]
+            batch = [Arrival(topic, pack([record]), now) for record in records[start : start + 10]]
             for _, words in await worker.take_in(batch):
                 acknowledged += [ack.record_id for ack in words if ack.status is not AckStatus.REJECTED]
             if start == 100:
@@ -377,7 +403,7 @@ async def test_a_server_restarted_in_the_middle_loses_nothing_that_was_acknowled
 async def test_no_word_while_the_server_is_away(
     mortal_postgres: PostgresCluster, envelope: Make, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(worker_module, "FIRST_PAUSE_S", 0.05)
     with open_store(mortal_postgres.create()) as store:
         mortal_postgres.stop()
         with pytest.raises(StoreUnavailableError):

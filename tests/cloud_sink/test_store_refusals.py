@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from gonio.cloud_sink.ingest import _Arrival, _open
+from gonio.cloud_sink.inbox import Arrival
 from gonio.cloud_sink.model import QUARANTINE_BYTES
 from gonio.cloud_sink.store import Store
+from gonio.cloud_sink.worker import read_publish
 from gonio.messages import MAX_INFLATED_BYTES, AckStatus, Envelope, Kind, pack, up_topic
 
 Make = Callable[..., Envelope]
@@ -114,7 +115,7 @@ def test_a_refusal_that_comes_again_is_counted_not_kept_again(store: Store, enve
 
 
 def test_a_huge_refusal_is_kept_in_part(store: Store, now: datetime) -> None:
-    store.ingest_batch([_open(_Arrival(TOPIC, b"x" * 10_000_000, now))])
+    store.ingest_batch([read_publish(Arrival(TOPIC, b"x" * 10_000_000, now))])
     (row,) = store.quarantine()
     assert (len(row.content), row.content_bytes) == (QUARANTINE_BYTES, 10_000_000)
 
@@ -136,7 +137,7 @@ def test_a_huge_refusal_is_kept_in_part(store: Store, now: datetime) -> None:
     ],
 )
 def test_a_publish_that_cannot_be_read(store: Store, now: datetime, data: bytes, reason: str) -> None:
-    assert store.ingest_batch([_open(_Arrival(TOPIC, data, now))]) == [[]]
+    assert store.ingest_batch([read_publish(Arrival(TOPIC, data, now))]) == [[]]
     (row,) = store.quarantine()
     assert reason in row.reason
     assert row.content == data[:QUARANTINE_BYTES]
@@ -154,7 +155,7 @@ def test_elements_that_are_no_records(store: Store, envelope: Make, now: datetim
         json.loads(envelope(4).model_dump_json()) | {"f" * 100_000: 1},
         json.loads(envelope(5).model_dump_json()) | {"payload": "\ud800"},
     ]
-    delivery = _open(_Arrival(TOPIC, zlib.compress(json.dumps(items).encode()), now))
+    delivery = read_publish(Arrival(TOPIC, zlib.compress(json.dumps(items).encode()), now))
     (acks,) = store.ingest_batch([delivery])
     assert [a.status for a in acks] == [AckStatus.STORED] + [AckStatus.REJECTED] * 5
     assert acks[1].record_id == known
@@ -163,5 +164,5 @@ def test_elements_that_are_no_records(store: Store, envelope: Make, now: datetim
 
 
 def test_a_topic_that_is_no_kits(store: Store, envelope: Make, now: datetime) -> None:
-    assert store.ingest_batch([_open(_Arrival("gonio/v1/UPPER/up/session", pack([envelope(1)]), now))]) == [[]]
+    assert store.ingest_batch([read_publish(Arrival("gonio/v1/UPPER/up/session", pack([envelope(1)]), now))]) == [[]]
     assert store.quarantine()[0].topic_kit == ""
