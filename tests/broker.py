@@ -15,9 +15,12 @@ from gonio.cloud_sink.ingest import BatchReport, run_sink
 from gonio.cloud_sink.store import Store
 from gonio.identity.broker import BrokerAddress
 
-#: Debian has it where only root looks.
-_PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or "mosquitto"
 _LISTENS_WITHIN_S = 60.0
+
+
+def find_mosquitto() -> str | None:
+    """Find the broker's program: Debian has it where only root looks."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def free_port() -> int:
@@ -57,7 +60,9 @@ class Mosquitto:
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         self._process = subprocess.Popen(
-            [_PROGRAM, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [find_mosquitto() or "mosquitto", "-c", str(self._config)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         while True:
             if self._process.poll() is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ from gonio.gateway.records import OutboxCounts
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink import MqttVersion, Uplink, UplinkTiming
 from gonio.identity.broker import BrokerAddress
+from gonio.messages import Envelope
 from gonio.simulators.fleet_clinic import FleetClinic
 from gonio.simulators.fleet_history import Moment, Patient, history, patient
 from gonio.simulators.fleet_pace import Pace
@@ -140,6 +142,13 @@ class _Awake:
         self._number = number
         self._store = store
         self._plan = shared.yard.plan
+        self._who = patient(self._plan.seed, number)
+        self._history: list[Moment] = []
+
+    def _moments(self) -> list[Moment]:
+        if not self._history:
+            self._history = history(self._plan.seed, self._number, self._plan.records, self._plan.until)
+        return self._history
 
     async def run(self) -> bool:
         identity = await self._ask(lambda: _Identity(self._store.kit_id, self._store.outbox_id))
@@ -192,26 +201,23 @@ class _Awake:
         for first in range(begin, made + 1, 500):
             numbers = range(first, min(first + 500, made + 1))
             found = await self._ask(partial(self._store.envelopes, numbers))
-            await truth.add([TruthLine(kit_id, e.sequence or 0, e.record_id) for e in found])
+            await truth.add([_line(e, self._who, self._moments()[(e.sequence or 1) - 1]) for e in found])
 
     async def _make(self, identity: _Identity, made: int) -> None:
         end = min(self._plan.records, made + self._shared.share)
         if made >= end:
             return
-        moments = await asyncio.to_thread(history, self._plan.seed, self._number, self._plan.records, self._plan.until)
-        who = patient(self._plan.seed, self._number)
+        moments = await asyncio.to_thread(self._moments)
         while made < end:
             leave = await self._shared.pace.take(min(AT_A_TIME, end - made))
             numbers = range(made + 1, made + leave + 1)
-            lines = await self._ask(partial(self._commit, identity, who, moments, numbers))
+            lines = await self._ask(partial(self._commit, identity, moments, numbers))
             if self._shared.truth is not None:
                 await self._shared.truth.add(lines)
             made += len(lines)
             self._shared.tally.last_made_s = time.monotonic()
 
-    def _commit(
-        self, identity: _Identity, who: Patient, moments: Sequence[Moment], numbers: Sequence[int]
-    ) -> list[TruthLine]:
+    def _commit(self, identity: _Identity, moments: Sequence[Moment], numbers: Sequence[int]) -> list[TruthLine]:
         """Commit records, one transaction each, as a kit does; gives those that the disk took.
 
         Raises:
@@ -219,9 +225,8 @@ class _Awake:
         """
         lines: list[TruthLine] = []
         for sequence in numbers:
-            draft = simulated_draft(
-                self._plan.seed, self._number, sequence, who, moments[sequence - 1], identity.outbox_id
-            )
+            moment = moments[sequence - 1]
+            draft = simulated_draft(self._plan.seed, self._number, sequence, self._who, moment, identity.outbox_id)
             try:
                 envelope = self._store.commit(draft)
             except StoreWriteError:
@@ -230,7 +235,7 @@ class _Awake:
                 break
             if envelope.sequence != sequence:
                 raise UsageError(f"{self._store.path} holds records that are not this fleet's: name another directory")
-            lines.append(TruthLine(identity.kit_id, sequence, envelope.record_id))
+            lines.append(_line(envelope, self._who, moment))
         return lines
 
     async def _wait_for_the_clinic(self, uplink: Uplink) -> None:
@@ -244,3 +249,17 @@ class _Awake:
             patience_s = PATIENCE_S if status.state == "connected" else AWAY_S
             if now_s - since_s >= patience_s and self._shared.others_wait():
                 return
+
+
+def _line(envelope: Envelope, who: Patient, moment: Moment) -> TruthLine:
+    """Tell of a record all that a check of the clinic's book needs: its content's hash, and when it really was."""
+    told = {
+        "kind": envelope.kind.value,
+        "captured_at": envelope.captured_at,
+        "clock": envelope.clock,
+        "boot_id": str(envelope.boot_id),
+        "true_at": moment.true_utc.isoformat(),
+        "time_zone": who.zone,
+        "sha256": hashlib.sha256(envelope.signed_bytes()).hexdigest(),
+    }
+    return TruthLine(envelope.kit_id, envelope.sequence or 0, envelope.record_id, told)

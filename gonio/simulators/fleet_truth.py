@@ -1,9 +1,9 @@
 """What a fleet's kits have committed, for whoever checks the clinic's book against it.
 
-One JSON object a line: ``kit``, ``sequence``, ``record_id``; the lines of a kit count up from 1. A line is appended
-after its record is committed on the kit, and is on the disk before the kit's next commits. A kill between the two
-leaves a record without a line: :meth:`Truth.missing_from` says where a kit's lines end, and the fleet adds what the
-outbox has beyond that before it makes anything new.
+One JSON object a line: ``kit``, ``sequence``, ``record_id``, and what else is told of the record (see ``fleet_kit``);
+the lines of a kit count up from 1. A line is appended after its record is committed on the kit, and is on the disk
+before the kit's next commits. A kill between the two leaves a record without a line: :meth:`Truth.missing_from` says
+where a kit's lines end, and the fleet adds what the outbox has beyond that before it makes anything new.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
@@ -24,15 +24,24 @@ RETRY_S: Final = 5.0  # until a disk that refused is asked again
 
 @dataclass(frozen=True, slots=True)
 class TruthLine:
-    """One record that a kit holds."""
+    """One record that a kit holds.
+
+    Attributes:
+        kit_id: the kit.
+        sequence: the record's number in its outbox.
+        record_id: its id.
+        told: further keys of the line; not kept of lines that are read.
+    """
 
     kit_id: str
     sequence: int
     record_id: UUID
+    told: Mapping[str, str | None] = field(default_factory=dict)
 
     def as_text(self) -> str:
         """Write the line, with its end."""
-        return json.dumps({"kit": self.kit_id, "sequence": self.sequence, "record_id": str(self.record_id)}) + "\n"
+        keys = {"kit": self.kit_id, "sequence": self.sequence, "record_id": str(self.record_id)}
+        return json.dumps(keys | dict(self.told)) + "\n"
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -1,0 +1,42 @@
+"""The table of a chaos run, for people."""
+
+from collections.abc import Iterator
+
+from tests.chaos.fire import Report
+from tests.chaos.schedule import Kind
+
+
+def table(report: Report) -> str:
+    """Write it."""
+    rows = list(_rows(report))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+
+
+def _rows(report: Report) -> Iterator[tuple[str, str]]:
+    options, verdict = report.options, report.verdict
+    yield "book", options.store
+    yield "seed", str(options.seed)
+    yield "faults for", f"{options.seconds:g} s"
+    for kind in Kind:
+        if kind in options.kinds:
+            full = f" ({report.full_s[kind]} s in all)" if kind in report.full_s else ""
+            yield kind.value, f"{report.done[kind]}{full}"
+    for how, times in sorted(report.ended.items()):
+        yield how, f"{times} (and started again)"
+    yield "errors nobody had foreseen", str(report.tracebacks)
+    yield "healed after", "not healed" if report.healed_s is None else f"{report.healed_s:.1f} s"
+    yield "answers: stored", str(report.answers["stored"])
+    yield "answers: repeats suppressed", str(report.answers["repeated"])
+    yield "answers: refused", str(report.answers["rejected"])
+    if verdict is not None:
+        yield "records that kits committed", str(verdict.records)
+        yield "lost", str(verdict.lost)
+        yield "doubled", str(verdict.doubled)
+        yield "altered", str(verdict.altered)
+        yield "not of any kit", str(verdict.strange)
+        yield "unanswered at the kits", str(verdict.unanswered)
+        yield "entries of the days' ledger", str(verdict.day_entries)
+        yield "ledger differences", str(verdict.ledger)
+        yield "audit", "; ".join(verdict.audit) or "clean"
+    yield "verdict", "nothing lost, nothing counted twice" if report.passed else "FAILED"
