@@ -119,6 +119,23 @@ def send_again(db: sqlite3.Connection, outbox_id: uuid.UUID, first: int, last: i
     ).rowcount
 
 
+def send_one_again(db: sqlite3.Connection, record_id: str) -> bool:
+    """Let a record wait for the clinic's word again where it was acknowledged; False where there is no such record."""
+    db.execute(
+        "UPDATE outbox SET state = 'pending', seen_acknowledged = NULL WHERE state = 'acknowledged' AND record_id = ?",
+        (record_id,),
+    )
+    return db.execute("SELECT 1 FROM outbox WHERE record_id = ?", (record_id,)).fetchone() is not None
+
+
+def count_between(db: sqlite3.Connection, outbox_id: uuid.UUID, first: int, last: int) -> int:
+    """Count the records of an outbox that are here, between two of its numbers, inclusive."""
+    (found,) = db.execute(
+        "SELECT count(*) FROM record WHERE outbox_id = ? AND sequence BETWEEN ? AND ?", (str(outbox_id), first, last)
+    ).fetchone()
+    return int(found)
+
+
 def counts(db: sqlite3.Connection) -> OutboxCounts:
     """Count the records by state."""
     by_state = dict(db.execute("SELECT state, count(*) FROM outbox GROUP BY state").fetchall())

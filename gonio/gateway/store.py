@@ -12,14 +12,14 @@ import secrets
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Self
 
 from gonio.errors import UsageError
-from gonio.gateway import outbox, sessions_kept
+from gonio.gateway import inbox, outbox, sessions_kept
 from gonio.gateway.calibrations import KeptCalibration, Mounting, calibration_text, read_calibration
 from gonio.gateway.database import (
     DATABASE_NAME,
@@ -32,6 +32,7 @@ from gonio.gateway.database import (
 from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource, key_check
 from gonio.gateway.nameplate import Nameplate, keep_plate, read_plate
 from gonio.gateway.records import (
+    Capture,
     Draft,
     OpenSession,
     OutboxCounts,
@@ -40,7 +41,7 @@ from gonio.gateway.records import (
     Priority,
     RejectedRecord,
 )
-from gonio.messages import Ack, Envelope
+from gonio.messages import Ack, DownEnvelope, DownKind, Envelope, Kind, Program
 from gonio.signal.consts import Segment
 
 
@@ -260,9 +261,14 @@ class KitStore:
             envelope = outbox.stored(db, self.kit_id, draft.record_id) or outbox.insert(db, self.kit_id, draft)
             if closes is not None:
                 sessions_kept.forget(db, closes)
+            if draft.kind is Kind.RECEIPT:
+                inbox.note_receipt(db, draft)
+        self._tell_listeners()
+        return envelope
+
+    def _tell_listeners(self) -> None:
         for listener in tuple(self._listeners):
             listener()
-        return envelope
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call a function, in the committing thread, after each record committed; returns what ends that."""
@@ -316,6 +322,60 @@ class KitStore:
         """Give the records that the clinic refused, oldest first, with its reasons."""
         with self._reading() as db:
             return outbox.rejected(db)
+
+    # --- inbox -------------------------------------------------------------------------------------------------------
+
+    def receive(self, envelopes: Sequence[DownEnvelope], capture: Capture) -> list[DownEnvelope]:
+        """Take what the clinic sent, each with its receipt, in one transaction.
+
+        One that is here already is answered again and changes nothing. A ``resend`` is carried out at once, a program
+        is in force on its days; what cannot be read is kept, and answered ``refused`` with the reason.
+
+        Args:
+            envelopes: the records.
+            capture: this moment.
+
+        Returns:
+            Those that are new and can be read, in the order of their sequence.
+
+        Raises:
+            StoreWriteError: the disk did not take it; nothing is written, and the clinic sends it again.
+        """
+        with self._transaction() as db:
+            kit_id = self.kit_id
+            new = [envelope for envelope in envelopes if inbox.receive(db, kit_id, envelope, capture)]
+        self._tell_listeners()
+        return sorted(new, key=lambda envelope: envelope.sequence)
+
+    def answer(self, record_id: uuid.UUID, state: inbox.State, capture: Capture, *, reason: str | None = None) -> bool:
+        """Tell the clinic what became of a record of its: applied, read, or refused with the reason.
+
+        Returns:
+            False when that had been told, or something that goes further.
+
+        Raises:
+            KeyError: the clinic sent no such record.
+            StoreWriteError: the disk did not take it.
+        """
+        with self._transaction() as db:
+            new = inbox.answer(db, self.kit_id, record_id, state, reason, capture)
+        self._tell_listeners()
+        return new
+
+    def clinic_records(self, kind: DownKind) -> list[inbox.InboxRecord]:
+        """Give what the clinic sent of a kind, oldest first."""
+        with self._reading() as db:
+            return inbox.records(db, self.kit_id, kind)
+
+    def inbox_gaps(self) -> list[inbox.InboxGap]:
+        """Name the numbers of the clinic's that have not arrived, though later ones have."""
+        with self._reading() as db:
+            return inbox.gaps(db)
+
+    def program_on(self, day: date) -> Program | None:
+        """Give the program that is in force on a day; None where there is none."""
+        with self._reading() as db:
+            return inbox.program_on(db, self.kit_id, day)
 
 
 def _mounting_key(mounting: Mounting) -> tuple[str, str, str]:

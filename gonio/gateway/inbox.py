@@ -1,0 +1,201 @@
+"""The inbox's rows: what the clinic sent, once each, and the receipts that answer it.
+
+Functions on an open database, for :class:`gonio.gateway.store.KitStore`, which calls them in a transaction.
+
+A record and its receipt are committed together, so the clinic never has a receipt of what a power cut took from the
+kit. A program is in force from its days on as soon as it is on the disk, and a ``resend`` is carried out at once: both
+are answered ``applied``. What a person must see, or a part of the kit must do, is answered ``received`` first.
+"""
+
+import logging
+import sqlite3
+import uuid
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby, pairwise
+from operator import itemgetter
+from typing import Final, Literal, TypeAlias
+
+from gonio.gateway import outbox
+from gonio.gateway.records import Capture, Draft
+from gonio.gateway.reports import report_draft
+from gonio.messages import DownEnvelope, DownKind, DownPayload, MessageError, Program, Receipt, Resend, read_down
+
+log = logging.getLogger(__name__)
+
+State: TypeAlias = Literal["received", "applied", "read", "refused"]
+
+_COLUMNS = "record_id, kind, outbox_id, sequence, created_at, schema_version, key_id, signature, payload, state"
+#: A state is only ever followed by one that stands after it; what was refused stays so.
+_ORDER: Final[tuple[State, ...]] = ("received", "applied", "read", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRecord:
+    """A record of the clinic's, and what became of it."""
+
+    envelope: DownEnvelope
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class InboxGap:
+    """Records that the clinic has numbered and that are not here: the first and the last number, inclusive."""
+
+    outbox_id: uuid.UUID
+    first: int
+    last: int
+
+
+def receive(db: sqlite3.Connection, kit_id: str, envelope: DownEnvelope, capture: Capture) -> bool:
+    """Take a record with its receipt; False where it is no new one for this kit, or was refused.
+
+    One that is here already is answered once more: a clinic that asks again may have lost the answer.
+    """
+    if envelope.kit_id != kit_id:
+        log.error("record %s of the clinic is addressed to another kit: passed over", envelope.record_id)
+        return False
+    known = db.execute("SELECT state, receipt_id FROM inbox WHERE record_id = ?", (str(envelope.record_id),)).fetchone()
+    if known is not None:
+        _answer_again(db, kit_id, envelope, capture, *known)
+        return False
+    state, reason = _outcome(db, envelope)
+    values = (
+        str(envelope.record_id),
+        envelope.kind.value,
+        str(envelope.outbox_id),
+        envelope.sequence,
+        envelope.created_at,
+        envelope.schema_version,
+        envelope.key_id,
+        envelope.signature,
+        envelope.payload,
+        state,
+    )
+    db.execute(f"INSERT INTO inbox ({_COLUMNS}, receipt_id) VALUES ({'?, ' * 10}'')", values)  # noqa: S608 - constants
+    _put(db, kit_id, _receipt(envelope.record_id, envelope.kind, state, reason, capture))
+    return state != "refused"
+
+
+def answer(
+    db: sqlite3.Connection, kit_id: str, record_id: uuid.UUID, state: State, reason: str | None, capture: Capture
+) -> bool:
+    """Note what became of a record, with its receipt; False where that is not new.
+
+    Raises:
+        KeyError: there is no such record.
+    """
+    row = db.execute("SELECT kind, state FROM inbox WHERE record_id = ?", (str(record_id),)).fetchone()
+    if row is None:
+        raise KeyError(record_id)
+    if _ORDER.index(state) <= _ORDER.index(row[1]):
+        return False
+    _put(db, kit_id, _receipt(record_id, DownKind(row[0]), state, reason, capture))
+    return True
+
+
+def note_receipt(db: sqlite3.Connection, draft: Draft) -> None:
+    """Bring the inbox up to a receipt that goes into the outbox."""
+    receipt = Receipt.model_validate_json(draft.payload)
+    row = db.execute("SELECT state FROM inbox WHERE record_id = ?", (str(receipt.of),)).fetchone()
+    if row is not None and _ORDER.index(receipt.status) >= _ORDER.index(row[0]):
+        db.execute(
+            "UPDATE inbox SET state = ?, receipt_id = ? WHERE record_id = ?",
+            (receipt.status, str(draft.record_id), str(receipt.of)),
+        )
+
+
+def records(db: sqlite3.Connection, kit_id: str, kind: DownKind) -> list[InboxRecord]:
+    """Give the records of a kind, in the order in which the clinic made them."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM inbox WHERE kind = ? ORDER BY rowid",  # noqa: S608 - a constant
+        (kind.value,),
+    ).fetchall()
+    found = [InboxRecord(_envelope(kit_id, row), row[9]) for row in rows]
+    return sorted(found, key=lambda one: (datetime.fromisoformat(one.envelope.created_at), one.envelope.sequence))
+
+
+def program_on(db: sqlite3.Connection, kit_id: str, day: date) -> Program | None:
+    """Give the program that is in force on a day; None where there is none.
+
+    Of one program the newest version that covers the day, and of several programs the one made last.
+    """
+    newest: dict[uuid.UUID, Program] = {}
+    for one in records(db, kit_id, DownKind.PROGRAM):
+        program = _readable(one)
+        if not isinstance(program, Program) or program.valid_from > day or (program.valid_to or day) < day:
+            continue
+        before = newest.pop(program.program_id, None)
+        newest[program.program_id] = before if before and before.version > program.version else program
+    return next(reversed(newest.values()), None)
+
+
+def gaps(db: sqlite3.Connection) -> list[InboxGap]:
+    """Name the numbers that are missing before the last that arrived, of each outbox of the clinic's."""
+    rows = db.execute("SELECT DISTINCT outbox_id, sequence FROM inbox ORDER BY outbox_id, sequence").fetchall()
+    found = []
+    for outbox_id, group in groupby(rows, itemgetter(0)):
+        numbers = [0, *(row[1] for row in group)]
+        found += [InboxGap(uuid.UUID(outbox_id), a + 1, b - 1) for a, b in pairwise(numbers) if b > a + 1]
+    return found
+
+
+def _outcome(db: sqlite3.Connection, envelope: DownEnvelope) -> tuple[State, str | None]:
+    """Carry out what needs nothing but the database; gives the state, and a reason where there is one to tell."""
+    try:
+        payload = read_down(envelope)
+    except MessageError as error:
+        return "refused", str(error)
+    if isinstance(payload, Program):
+        return "applied", None
+    if isinstance(payload, Resend):
+        return _resend(db, payload)
+    return "received", None
+
+
+def _resend(db: sqlite3.Connection, wanted: Resend) -> tuple[State, str | None]:
+    outbox.send_again(db, wanted.outbox_id, wanted.first, wanted.last)
+    there = outbox.count_between(db, wanted.outbox_id, wanted.first, wanted.last)
+    if there == 0:
+        return "refused", "none of these records is on this kit"
+    missing = wanted.last - wanted.first + 1 - there
+    return "applied", f"{missing} of these records are not on this kit any more" if missing else None
+
+
+def _answer_again(
+    db: sqlite3.Connection, kit_id: str, envelope: DownEnvelope, capture: Capture, state: State, receipt_id: str
+) -> None:
+    if not outbox.send_one_again(db, receipt_id):
+        _put(db, kit_id, _receipt(envelope.record_id, envelope.kind, state, None, capture))
+
+
+def _put(db: sqlite3.Connection, kit_id: str, draft: Draft) -> None:
+    outbox.insert(db, kit_id, draft)
+    note_receipt(db, draft)
+
+
+def _receipt(record_id: uuid.UUID, kind: DownKind, state: State, reason: str | None, capture: Capture) -> Draft:
+    told = reason[:500] if reason else None
+    return report_draft(Receipt(of=record_id, of_kind=kind, status=state, reason=told), capture)
+
+
+def _readable(one: InboxRecord) -> DownPayload | None:
+    try:
+        return read_down(one.envelope)
+    except MessageError:
+        return None
+
+
+def _envelope(kit_id: str, row: outbox.Row) -> DownEnvelope:
+    return DownEnvelope(
+        record_id=uuid.UUID(row[0]),
+        kind=DownKind(row[1]),
+        kit_id=kit_id,
+        outbox_id=uuid.UUID(row[2]),
+        sequence=row[3],
+        created_at=row[4],
+        schema_version=row[5],
+        key_id=row[6],
+        signature=row[7],
+        payload=row[8],
+    )
