@@ -21,6 +21,7 @@ from gonio.cloud_sink.health import NewestHealth
 from gonio.cloud_sink.judge import Accepted, Refused, refuse
 from gonio.cloud_sink.quarantine import Quarantine
 from gonio.cloud_sink.schema import DERIVED, HOME_CLINIC, KIT_BINDINGS, KITS, PATIENTS, RECORDS
+from gonio.cloud_sink.schema_places import RECORD_PLACES
 from gonio.messages import Ack, AckStatus, Kind
 
 Judged: TypeAlias = tuple[str | None, Accepted | Refused, datetime]  # with the kit of its topic and its arrival
@@ -52,6 +53,7 @@ class Intake:
         self._bindings = bindings_of(self._connection, sorted(self._clinic_of))
         numbered = [j for _, j, _ in self._batch if isinstance(j, Accepted) and j.envelope.kind is not Kind.HEALTH]
         self._hash_of: dict[UUID, bytes] = {}
+        self._removed: set[UUID] = set()  # ids of which only the place is left: retention took the record
         self._new = self._insert_new(numbered)
         for judged in self._new.values():
             derive(self._source(judged), self._bindings.get(judged.envelope.kit_id, ()), self._derived)
@@ -81,13 +83,16 @@ class Intake:
             rows = [self._record_row(j) for j in sorted(first, key=lambda j: j.envelope.record_id)]
             attempt = self._connection.begin_nested()
             try:
+                insert_rows(self._connection, RECORD_PLACES, sorted(map(_place_row, rows), key=_by_place))
                 insert_rows(self._connection, RECORDS, rows)
             except IntegrityError:  # any other error ends the whole transaction, on SQLite perhaps by itself
                 attempt.rollback()
                 known = len(self._hash_of) + len(taken)
                 # places first: of a record that another worker commits in between, the id must be known with the place
-                taken |= self._look_up_places(first)
+                owners = self._look_up_places(first)
                 self._look_up_ids(first)
+                taken |= owners.keys()
+                self._removed |= {record_id for record_id in owners.values() if record_id not in self._hash_of}
                 if len(self._hash_of) + len(taken) == known:
                     raise
             else:
@@ -107,17 +112,17 @@ class Intake:
         )
         self._hash_of |= dict(found)
 
-    def _look_up_places(self, judged: Sequence[Accepted]) -> set[Place]:
-        columns = RECORDS.c
+    def _look_up_places(self, judged: Sequence[Accepted]) -> dict[Place, UUID]:
+        columns = RECORD_PLACES.c
         found = in_slices(
             [_place(j) for j in judged],
             lambda places: self._connection.execute(
-                select(columns.outbox_id, columns.sequence).where(
+                select(columns.outbox_id, columns.sequence, columns.record_id).where(
                     tuple_(columns.outbox_id, columns.sequence).in_(places)
                 )
             ),
         )
-        return {(outbox_id, sequence) for outbox_id, sequence in found}
+        return {(outbox_id, sequence): record_id for outbox_id, sequence, record_id in found}
 
     def _record_row(self, judged: Accepted) -> Row:
         envelope = judged.envelope
@@ -165,7 +170,7 @@ class Intake:
         if id(judged) in self._new:
             return Ack(record_id=envelope.record_id, status=AckStatus.STORED)
         known = self._hash_of.get(envelope.record_id)
-        if known == judged.content_hash:
+        if known == judged.content_hash or envelope.record_id in self._removed:
             return Ack(record_id=envelope.record_id, status=AckStatus.REPEATED)
         if known is not None:
             reason, alarm = "this record id is already in the book with other content", Alarm.SAME_ID
@@ -243,6 +248,14 @@ def _know_kits(connection: Connection, batch: Sequence[Judged]) -> dict[str, Any
 
 def _place(judged: Accepted) -> Place:
     return judged.envelope.outbox_id, judged.envelope.sequence
+
+
+def _place_row(row: Row) -> Row:
+    return {column.name: row[column.name] for column in RECORD_PLACES.columns}
+
+
+def _by_place(row: Row) -> tuple[UUID, int]:
+    return row["outbox_id"], row["sequence"]
 
 
 def _first_of_each(judged: Iterable[Accepted]) -> list[Accepted]:

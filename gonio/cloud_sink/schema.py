@@ -138,7 +138,6 @@ RECORDS: Final = Table(
     Column("signature", String(256), nullable=True),
     Column("payload", Text, nullable=False),  # the very text that the kit stored and signed
     Column("content_hash", LargeBinary(32), nullable=False),  # SHA-256 of Envelope.signed_bytes()
-    UniqueConstraint("outbox_id", "sequence"),
     Index(None, "kit_id", "captured_utc"),
 )
 

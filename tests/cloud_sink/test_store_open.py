@@ -14,11 +14,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import Connection, ForeignKeyConstraint, inspect
+from sqlalchemy.schema import SchemaItem
 
 import gonio.cloud_sink.engine as engine_module
 from gonio.cloud_sink import sqlite_book
 from gonio.cloud_sink.engine import StoreUnavailableError
+from gonio.cloud_sink.partitions import parts
 from gonio.cloud_sink.schema import METADATA, REVISION
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import UsageError
@@ -28,10 +30,22 @@ if TYPE_CHECKING:
     from tests.cloud_sink.postgres import PostgresCluster
 
 
+def differences(connection: Connection) -> list[object]:
+    """Compare the tables with the schema; a table in parts is compared as a whole, not part by part."""
+    months = set(parts(connection))
+
+    def of_the_whole(thing: SchemaItem, name: str | None, *_: object) -> bool:
+        return name not in months and not (
+            isinstance(thing, ForeignKeyConstraint) and thing.elements[0].target_fullname.split(".")[0] in months
+        )
+
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "include_object": of_the_whole})
+    return list(compare_metadata(context, METADATA))
+
+
 def test_the_migrations_make_the_schema(store: Store) -> None:
     with store._reader.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, METADATA) == []
+        assert differences(connection) == []
 
 
 def test_the_last_migration_is_the_one_that_a_store_is_measured_against() -> None:

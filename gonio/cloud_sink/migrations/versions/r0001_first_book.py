@@ -116,7 +116,6 @@ def _evidence() -> None:
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("content_hash", sa.LargeBinary(32), nullable=False),
         sa.PrimaryKeyConstraint("record_id"),
-        sa.UniqueConstraint("outbox_id", "sequence"),
     )
     op.create_index(None, "records", ["kit_id", "captured_utc"])
     op.create_table(
