@@ -10,41 +10,35 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Final, Literal, NoReturn, TypeAlias
 
 import aiomqtt
+from paho.mqtt.reasoncodes import ReasonCode
 
+from gonio.gateway.clock import KitClock
 from gonio.gateway.database import StoreWriteError
+from gonio.gateway.downlink import Downlink, DownQueue
 from gonio.gateway.groups import first_error
+from gonio.gateway.parcels import Numbered, cut
+from gonio.gateway.records import Capture, Priority
 from gonio.gateway.store import KitStore
-from gonio.gateway.window import SendWindow
+from gonio.gateway.uplink_status import Tell, UplinkStatus
+from gonio.gateway.window import URGENT_ROOM, SendWindow
 from gonio.identity.broker import BrokerAddress
 from gonio.identity.mqtt import MqttClient
-from gonio.messages import (
-    MAX_ENVELOPES,
-    AckStatus,
-    DownKind,
-    Envelope,
-    MessageError,
-    down_topic,
-    pack,
-    unpack_acks,
-    up_topic,
-)
+from gonio.identity.mqtt_words import NOBODY_LISTENS, code_words, in_words, is_refusal
+from gonio.messages import DownEnvelope, Envelope, MessageError, pack, up_topic
 from gonio.tasks import apart
 
 log = logging.getLogger(__name__)
 
 MqttVersion: TypeAlias = Literal["3.1.1", "5"]
-_Numbered: TypeAlias = tuple[int, Envelope]
 
-BATCH_TEXT: Final = 262_144  # characters of payload in one publish: common brokers refuse packets over 128 kB deflated
-ACKS_QUEUED: Final = 1000  # unread acknowledgements; more are dropped, and what they answer is sent again
 STEADY_S: Final = 30.0  # a connection that held this long counts as one that works
 STORE_RETRY_S: Final = 5.0  # pause after the disk refused to be read or written
-_REFUSED: Final = 128  # SUBACK codes from here on are refusals (MQTT 3.1.1 section 3.9.3, MQTT 5 section 3.9.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +53,9 @@ class UplinkTiming:
         longest_reconnect_s: its last bound.
         health_s: time between two reports of the kit's health.
         network_s: how long the broker may take to answer anything.
+        keepalive_s: an idle connection says a word this often. At 120 s, 2.9 kB a day of MQTT and about 90 kB with
+            TCP and IP; routers of mobile networks forget idle connections after some minutes.
+        silence_s: how long the clinic may owe its word on anything before a person is told.
     """
 
     window: int = 400
@@ -68,31 +65,23 @@ class UplinkTiming:
     longest_reconnect_s: float = 60.0
     health_s: float = 900.0
     network_s: float = 10.0
+    keepalive_s: int = 120
+    silence_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class UplinkStatus:
-    """What the uplink is at, for people.
+class UplinkHooks:
+    """What the kit gives to its uplink.
 
     Attributes:
-        state: stopped, connecting, connected, or waiting before it connects again.
-        reason: why the last connection ended or failed, or None.
-        trouble: what the disk or the clinic refused last, or None.
-        connections: connections that came about.
-        published: publishes handed to the broker, resends included.
-        settled: acknowledgements that settled a record, repeated ones included.
-        unreadable: publishes on the acknowledgement topic that could not be read.
-        last_settled_at: when the clinic last acknowledged something.
+        capture: the kit's clock, for receipts; None for the system's.
+        on_down: told of each program, message and command of the clinic's, once it is committed; must return at once.
+        on_change: told of each change of the status, likewise.
     """
 
-    state: Literal["stopped", "connecting", "connected", "waiting"] = "stopped"
-    reason: str | None = None
-    trouble: str | None = None
-    connections: int = 0
-    published: int = 0
-    settled: int = 0
-    unreadable: int = 0
-    last_settled_at: datetime | None = None
+    capture: Callable[[], Capture] | None = None
+    on_down: Callable[[DownEnvelope], None] | None = None
+    on_change: Tell | None = None
 
 
 class Uplink:
@@ -107,6 +96,7 @@ class Uplink:
         mqtt_version: MqttVersion = "3.1.1",
         timing: UplinkTiming | None = None,
         health: Callable[[], Awaitable[Envelope]] | None = None,
+        hooks: UplinkHooks | None = None,
         rng: random.Random | None = None,
     ) -> None:
         """Prepare; nothing is connected before :meth:`run`.
@@ -118,6 +108,7 @@ class Uplink:
             mqtt_version: "5" only for brokers that speak it: some never answer a CONNECT of version 5.
             timing: how patient to be.
             health: makes a ``health`` record; published on every connection and every ``health_s``.
+            hooks: what the kit wants to be told.
             rng: for the random waits; seeded by tests.
 
         Raises:
@@ -141,7 +132,18 @@ class Uplink:
         self._settled = asyncio.Event()
         self._failures = 0
         self._told: str | None = None
-        self._status = UplinkStatus()
+        self._owed_s: float | None = None  # since when the clinic owes its word on something
+        self._fresh = False  # something was committed since the outbox was last looked at
+        hooks = hooks or UplinkHooks()
+        self._on_change = hooks.on_change
+        self._status = UplinkStatus(broker=str(broker))
+        self._downlink = Downlink(
+            store,
+            kit_id,
+            capture=hooks.capture or KitClock().capture,
+            on_trouble=self._trouble,
+            on_down=hooks.on_down,
+        )
 
     @property
     def status(self) -> UplinkStatus:
@@ -166,7 +168,7 @@ class Uplink:
         loop = asyncio.get_running_loop()
 
         def committed() -> None:
-            loop.call_soon_threadsafe(self._wake.set)
+            loop.call_soon_threadsafe(self._look_up)
 
         unlisten = self._store.listen(committed)
         try:
@@ -176,13 +178,17 @@ class Uplink:
                 try:
                     await apart(self._connection(), "uplink-connection")
                 except* aiomqtt.MqttError as group:
-                    self._disconnected(f"{self._broker}: {_first_reason(group)}")
+                    self._disconnected(f"{self._broker}: {in_words(first_error(group))}")
                 if loop.time() - began_s >= STEADY_S:
                     self._failures = 0
                 await asyncio.sleep(self._reconnect_wait_s())
         finally:
             unlisten()
             self._note(state="stopped")
+
+    def _look_up(self) -> None:
+        self._fresh = True
+        self._wake.set()
 
     def _disconnected(self, reason: str) -> None:
         level = logging.DEBUG if reason == self._told else logging.WARNING  # the same every minute is told once
@@ -201,72 +207,90 @@ class Uplink:
             identifier=self._kit_id,
             protocol=self._protocol,
             timeout=self._timing.network_s,
-            keepalive=30,
-            max_queued_incoming_messages=ACKS_QUEUED,
+            keepalive=self._timing.keepalive_s,
+            queue_type=DownQueue,
+            on_answer=self._answered,
         )
-        topic = down_topic(self._kit_id, DownKind.ACK)
         async with client, asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._receive(client), name="uplink-acknowledgements")  # first: it sees the link break
-            for code in await client.subscribe(topic, qos=1):
-                if (code if isinstance(code, int) else code.value) >= _REFUSED:
-                    raise aiomqtt.MqttError(f"the broker refuses {self._kit_id} the subscription to {topic}")
+            tasks.create_task(self._receive(client), name="uplink-down")  # first: it sees the link break
+            await self._subscribe(client)
             self._window.reconnected()
             self._told = None
-            self._note(state="connected", reason=None, connections=self._status.connections + 1)
+            self._owed_s = None
+            connections = self._status.connections + 1
+            self._note(state="connected", reason=None, refused=None, unanswered=None, connections=connections)
             tasks.create_task(self._send(client), name="uplink-records")
             if self._health is not None:
                 tasks.create_task(self._report(client, self._health), name="uplink-health")
+
+    async def _subscribe(self, client: MqttClient) -> None:
+        topics = self._downlink.topics
+        for code in await client.subscribe(topics, qos=1):
+            if is_refusal(code):
+                words = "its access list must let this kit read there" if isinstance(code, int) else code_words(code)
+                raise aiomqtt.MqttError(f"the broker refuses {self._kit_id} the subscription to {topics}: {words}")
 
     async def _send(self, client: MqttClient) -> NoReturn:
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
+            self._fresh = False
             now_s = loop.time()
+            self._watch(now_s)
             try:
-                pending = await asyncio.to_thread(self._store.pending, self._window.reach)
-                chosen = self._window.choose(pending, now_s)
+                pending, urgent = await asyncio.to_thread(self._pending, self._window.reach)
+                chosen = self._window.choose(pending, now_s, urgent)
                 records = await asyncio.to_thread(self._store.numbered, chosen)
             except StoreWriteError as error:
                 self._trouble(str(error))
                 await asyncio.sleep(STORE_RETRY_S)
                 continue
-            for batch in self._batches(records):
+            for batch in self._cut(records, frozenset(urgent)):
                 await self._publish(client, batch)
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._window.next_due_s(now_s)):
-                    await self._wake.wait()
+                if self._fresh:  # it may be urgent: look again before the rest goes
+                    break
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(self._next_s(now_s)):
+                        await self._wake.wait()
 
-    def _batches(self, records: Sequence[_Numbered]) -> Iterator[list[_Numbered]]:
-        """Cut records into publishes: one kind each, bounded, and smaller the more often its records were sent.
+    def _pending(self, limit: int) -> tuple[list[int], list[int]]:
+        return self._store.pending(limit), self._store.pending(URGENT_ROOM, Priority.URGENT)
 
-        The last keeps a publish that the broker never passes on (too large for it, say) from taking its neighbours
-        along for ever.
-        """
-        batch: list[_Numbered] = []
-        text, size = 0, MAX_ENVELOPES
-        for number, envelope in records:
-            bound = max(1, MAX_ENVELOPES >> self._window.times_sent(number))
-            length = len(envelope.payload)
-            if batch and (
-                envelope.kind is not batch[0][1].kind or len(batch) >= min(size, bound) or text + length > BATCH_TEXT
-            ):
-                yield batch
-                batch, text, size = [], 0, MAX_ENVELOPES
-            batch.append((number, envelope))
-            text, size = text + length, min(size, bound)
-        if batch:
-            yield batch
+    def _cut(self, records: Sequence[Numbered], urgent: frozenset[int]) -> Iterator[list[Numbered]]:
+        first = [record for record in records if record[0] in urgent]
+        then = [record for record in records if record[0] not in urgent]
+        return chain(cut(first, self._window.times_sent), cut(then, self._window.times_sent))
 
-    async def _publish(self, client: MqttClient, batch: Sequence[_Numbered]) -> None:
+    def _next_s(self, now_s: float) -> float | None:
+        """Give the moment at which something is due though nothing happens, or None."""
+        silence_s = None if self._owed_s is None else self._owed_s + self._timing.silence_s
+        due = [moment for moment in (self._window.next_due_s(now_s), silence_s) if moment is not None]
+        return min((moment for moment in due if moment > now_s), default=None)
+
+    def _watch(self, now_s: float) -> None:
+        """Tell a person where the broker takes everything and the clinic answers nothing."""
+        if self._owed_s is None or now_s < self._owed_s + self._timing.silence_s or self._status.unanswered:
+            return
+        unanswered = (
+            f"the broker {self._broker} takes the records but the clinic does not answer: check the broker's access "
+            f"list for this kit, and that the sink runs"
+        )
+        log.warning("%s", unanswered)
+        self._note(unanswered=unanswered)
+
+    async def _publish(self, client: MqttClient, batch: Sequence[Numbered]) -> None:
         numbers = [number for number, _ in batch]
         again = [number for number in numbers if self._window.times_sent(number)]
+        now_s = asyncio.get_running_loop().time()
+        self._window.sent(numbers, now_s)
         try:
             payload = pack([envelope for _, envelope in batch])
         except MessageError as error:
             self._trouble(f"records {numbers[0]} to {numbers[-1]} cannot be sent: {error}")
-            self._window.sent(numbers, asyncio.get_running_loop().time())
             return
-        self._window.sent(numbers, asyncio.get_running_loop().time())
+        if self._owed_s is None:
+            self._owed_s = now_s
         await client.publish(up_topic(self._kit_id, batch[0][1].kind), payload, qos=1)
         self._note(published=self._status.published + 1)
         if again:
@@ -275,33 +299,33 @@ class Uplink:
             except StoreWriteError as error:
                 self._trouble(str(error))
 
+    def _answered(self, code: ReasonCode) -> None:
+        """Take the broker's answer to a publish; only MQTT 5 has words for a refusal."""
+        refused = None
+        if is_refusal(code):
+            refused = f"the broker {self._broker} refuses what this kit sends: {code_words(code)}"
+        elif code.value == NOBODY_LISTENS:
+            refused = (
+                f"the broker {self._broker} has nobody to pass the records on to: start the clinic's sink "
+                f"(gonio sink run); where it runs, let the broker's access list allow it to read them"
+            )
+        if refused != self._status.refused:
+            if refused is not None:
+                log.warning("%s", refused)
+            self._note(refused=refused)
+
     async def _receive(self, client: MqttClient) -> None:
         async for message in client.messages:
-            if isinstance(message.payload, bytes):
-                await self._take(message.payload)
-
-    async def _take(self, payload: bytes) -> None:
-        try:
-            batch = unpack_acks(payload)
-        except MessageError as error:
-            self._note(unreadable=self._status.unreadable + 1)
-            self._trouble(f"an acknowledgement could not be read: {error}")
-            return
-        try:
-            settled = await asyncio.to_thread(self._store.settle, batch.acks)
-        except StoreWriteError as error:  # the records stay pending; they are sent again and acknowledged again
-            self._trouble(str(error))
-            return
-        for ack in batch.acks:
-            if ack.status is AckStatus.REJECTED:
-                self._trouble(f"the clinic refused record {ack.record_id}: {ack.reason}")
-        self._window.settled(settled)
-        if settled:
-            self._failures = 0
-            now = datetime.now().astimezone()
-            self._note(settled=self._status.settled + len(settled), last_settled_at=now)
-        self._settled.set()
-        self._wake.set()
+            settled = await self._downlink.take(message)
+            self._note(unreadable=self._downlink.unreadable, received=self._downlink.received)
+            if settled:
+                self._window.settled(settled)
+                self._failures = 0
+                self._owed_s = asyncio.get_running_loop().time() if self._window.waiting else None
+                now = datetime.now().astimezone()
+                self._note(settled=self._status.settled + len(settled), last_settled_at=now, unanswered=None)
+            self._settled.set()
+            self._wake.set()
 
     async def _report(self, client: MqttClient, health: Callable[[], Awaitable[Envelope]]) -> NoReturn:
         while True:
@@ -318,10 +342,8 @@ class Uplink:
         self._note(trouble=text)
 
     def _note(self, **changes: object) -> None:
-        self._status = replace(self._status, **changes)  # type: ignore[arg-type]
-
-
-def _first_reason(group: BaseException) -> str:
-    error = first_error(group)
-    cause = error.__cause__
-    return f"{error}" if cause is None or not str(cause) else f"{error} ({cause})"
+        changed = self._status.model_copy(update=changes)
+        if changed != self._status:
+            self._status = changed
+            if self._on_change is not None:
+                self._on_change(changed)

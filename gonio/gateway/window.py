@@ -7,6 +7,10 @@ take) keep a thousand kits that lost the same broker from coming back in step.
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+#: Urgent records that may wait for an answer beside the window.
+URGENT_ROOM: Final = 20
 
 
 @dataclass(slots=True)
@@ -18,8 +22,9 @@ class _Sending:
 class SendWindow:
     """The records that were sent and not yet answered.
 
-    Bound: at most ``size`` records wait for an answer at once. A record whose wait is over leaves the window and may
-    be sent again, after those that were never sent: one that is never answered cannot hold up the others.
+    Bound: at most ``size`` records, and URGENT_ROOM urgent ones, wait for an answer at once. A record whose wait is
+    over leaves the window and may be sent again, after those that were never sent: one that is never answered cannot
+    hold up the others.
     """
 
     def __init__(self, *, size: int, answer_s: float, longest_s: float, rng: random.Random) -> None:
@@ -42,17 +47,33 @@ class SendWindow:
         """How many pending records ``choose`` must be shown so that it can fill the window."""
         return self._size + len(self._sendings)
 
-    def choose(self, pending: Sequence[int], now_s: float) -> list[int]:
-        """Choose what to send now: the least often sent first, then in the order given.
+    def choose(self, pending: Sequence[int], now_s: float, urgent: Sequence[int] = ()) -> list[int]:
+        """Choose what to send now: the urgent ones, then the least often sent, each in the order given.
+
+        Urgent records have a small room of their own beside the window: neither a full one nor what was never sent
+        holds them up, and one that is never answered holds up no others.
 
         Args:
             pending: numbers of the first ``reach`` records that wait for the clinic's word, by priority.
             now_s: the moment, s.
+            urgent: of those the urgent ones, the first ``URGENT_ROOM`` are looked at.
         """
-        waiting = sum(sending.due_s > now_s for sending in self._sendings.values())
-        ready = [n for n in pending if n not in self._sendings or self._sendings[n].due_s <= now_s]
+        ahead = urgent[:URGENT_ROOM]
+        chosen = [number for number in ahead if not self._waits(number, now_s)]
+        others = set(ahead)
+        waiting = sum(sending.due_s > now_s and n not in others for n, sending in self._sendings.items())
+        ready = [n for n in pending if n not in others and not self._waits(n, now_s)]
         ready.sort(key=self.times_sent)
-        return ready[: max(0, self._size - waiting)]
+        return chosen + ready[: max(0, self._size - waiting)]
+
+    def _waits(self, number: int, now_s: float) -> bool:
+        sending = self._sendings.get(number)
+        return sending is not None and sending.due_s > now_s
+
+    @property
+    def waiting(self) -> int:
+        """How many records were sent and not answered."""
+        return len(self._sendings)
 
     def times_sent(self, number: int) -> int:
         """Tell how often a record was sent since this process began."""
