@@ -1,14 +1,15 @@
 """How fast the clinic's book takes records in: without a broker, and through mosquitto with one worker.
 
-Run: python benchmarks/ingest.py [records]. Sessions of 12 repetitions with a 200-point angle curve, of 100 kits, one
+Run: python benchmarks/ingest.py [--help]. Sessions of 12 repetitions with a 200-point angle curve, of 100 kits, one
 record a publish. Both stores are measured where their servers are installed (Debian's postgresql and mosquitto): a
 PostgreSQL of its own in a temporary folder with its defaults, each commit on disk.
 
 "bound" is what the same machine does in the same run without MQTT: inflate, validate, derive, one durable transaction
-for 500 records. "through mosquitto" is from the first publish to the last acknowledgement; the sender, the broker, the
-worker and the database share the machine.
+for as many records as the worker puts into one. "through mosquitto" is from the first publish to the last
+acknowledgement; the sender, the broker, the worker and the database share the machine.
 """
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -21,8 +22,9 @@ from pathlib import Path
 
 import aiomqtt
 
-from gonio.cloud_sink.model import Delivery
+from gonio.cloud_sink.inbox import Arrival
 from gonio.cloud_sink.store import Store, open_store
+from gonio.cloud_sink.worker import MAX_GROUP_RECORDS, collect_rarely, read_publish
 from gonio.messages import (
     AngleCurve,
     Envelope,
@@ -32,7 +34,6 @@ from gonio.messages import (
     new_record_id,
     pack,
     payload_text,
-    unpack,
     unpack_acks,
     up_topic,
     wire_time,
@@ -43,7 +44,6 @@ from tests.broker import Mosquitto, running_mosquitto
 from tests.cloud_sink.postgres import find_postgres, running_cluster
 
 KITS = 100
-GROUP = 500
 WINDOW = 4_000  # records on their way at once
 OPEN = ("allow_anonymous true", "max_queued_messages 0")
 
@@ -118,12 +118,12 @@ def filled(url: str) -> Iterator[Store]:
 
 def alone(url: str, count: int, batch: int) -> float:
     """Give records/s inflated, validated and stored, ``batch`` in a transaction."""
-    sent = [(record.kit_id, pack([record])) for record in records(count)]
     now = datetime.now(UTC)
+    sent = [Arrival(up_topic(record.kit_id, Kind.SESSION), pack([record]), now) for record in records(count)]
     with filled(url) as store:
         began = time.perf_counter()
         for start in range(0, count, batch):
-            store.ingest_batch([Delivery(kit, tuple(unpack(data)), now) for kit, data in sent[start : start + batch]])
+            store.ingest_batch([read_publish(arrival) for arrival in sent[start : start + batch]])
         rate = count / (time.perf_counter() - began)
         if store.audit().records != count:
             raise SystemExit("the book does not hold what was sent")
@@ -185,17 +185,20 @@ async def through(url: str, broker: Mosquitto, count: int) -> float:
 
 
 def measure(name: str, new_book: NewBook, count: int) -> None:
-    alone(new_book(), min(count, 500), GROUP)  # what is loaded and compiled once is not measured
+    alone(new_book(), min(count, 500), 100)  # what is loaded and compiled once is not measured
     single = alone(new_book(), min(count, 1_000), 1)
     hundred = alone(new_book(), count, 100)
-    bound = alone(new_book(), count, GROUP)
+    bound = alone(new_book(), count, MAX_GROUP_RECORDS)
     with tempfile.TemporaryDirectory() as folder, running_mosquitto(Path(folder), *OPEN) as broker:
         reached = asyncio.run(through(new_book(), broker, count))
     print(f"{name:<12} {single:>8,.0f} {hundred:>8,.0f} {bound:>8,.0f} {reached:>18,.0f} {reached / bound:>9.2f}")
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", type=int, nargs="?", default=10_000, help="how many for each figure (10,000)")
+    count = parser.parse_args().records
+    collect_rarely()  # as the worker's process does
     print("records/s, inflated, validated, stored durably; by records in a transaction")
     print(f"{'store':<12} {'1':>8} {'100':>8} {'bound':>8} {'through mosquitto':>18} {'of bound':>9}")
     with tempfile.TemporaryDirectory() as folder:

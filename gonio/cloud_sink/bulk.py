@@ -5,12 +5,15 @@ the values are converted column by column, by the converters of the column's typ
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
+from datetime import UTC, datetime
+from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Table
+from sqlalchemy import Column, Connection, Dialect, Table, Uuid
 from sqlalchemy.exc import DBAPIError
+
+from gonio.cloud_sink.schema import UtcDateTime
 
 Row: TypeAlias = dict[str, Any]  # one row of a table, by column name
 
@@ -41,7 +44,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], on_co
     by_column: list[Iterable[Any]] = []
     for column in table.columns:
         values = map(itemgetter(column.name), rows)
-        convert = column.type.dialect_impl(dialect).bind_processor(dialect)
+        convert = converter(column, dialect)
         by_column.append(values if convert is None else map(convert, values))
     tuples = zip(*by_column, strict=True)
     into = f"{table.name} ({', '.join(column.name for column in table.columns)})"
@@ -52,6 +55,28 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row], on_co
     marks = ", ".join([mark] * len(table.columns))
     statement = f"INSERT INTO {into} VALUES ({marks}) {on_conflict}"  # noqa: S608 - names of the schema
     return connection.exec_driver_sql(statement, list(tuples)).rowcount
+
+
+def converter(column: Column[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Give what turns a column's value into what the driver takes; None where it takes it as it is.
+
+    For SQLite's moments and ids, a third of a record's cost in SQLAlchemy's converters, this writes the same text.
+    """
+    if dialect.name == "sqlite" and isinstance(column.type, UtcDateTime):
+        return _sqlite_moment
+    if dialect.name == "sqlite" and isinstance(column.type, Uuid) and not column.nullable:
+        return attrgetter("hex")
+    return column.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _sqlite_moment(value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    if value.tzinfo is not UTC:
+        if value.tzinfo is None:
+            raise ValueError("the book keeps aware moments only")
+        value = value.astimezone(UTC)
+    return value.isoformat(" ", "microseconds")[:26]  # without the offset
 
 
 def _copy(connection: Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> None:

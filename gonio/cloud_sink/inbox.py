@@ -48,11 +48,12 @@ class Inbox(asyncio.Queue[Arrival]):
             asyncio.QueueFull: there is no room for it.
         """
         arrival = item if isinstance(item, Arrival) else _arrival(item)
-        if self._bytes + arrival.weight > MAX_WAITING_BYTES or self.full():
+        weight = self._bytes + arrival.weight
+        if weight > MAX_WAITING_BYTES or self.full():
             self.dropped += 1
             raise asyncio.QueueFull
         super().put_nowait(arrival)
-        self._bytes += arrival.weight
+        self._bytes = weight
 
     def take(self, publishes: int, size: int) -> list[Arrival]:
         """Give what waits, the oldest first: up to so many publishes of, but for the last, less than ``size`` bytes."""

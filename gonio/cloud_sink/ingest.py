@@ -3,7 +3,12 @@
 Why nothing is lost here though MQTT's own acknowledgements are given before anything is stored (aiomqtt does so, and
 brokers lose what they acknowledged): a kit keeps a record until the clinic's word on that record comes. So everything
 in front of the commit may fail at any moment, the session on the broker is thrown away with each connection, and the
-acknowledgement itself goes out at QoS 0: whatever is lost is sent again, and what is sent again is known by its id.
+subscription and the acknowledgement itself are of QoS 0: whatever is lost is sent again, and what is sent again is
+known by its id. QoS 1 would promise nothing more here, and would let a broker hold back what exceeds its window.
+
+What a worker holds in memory is bounded whatever comes: the inbox (its bounds are there), one batch of
+MAX_BATCH_PUBLISHES and MAX_BATCH_BYTES, read and stored in groups (``worker``), and the acknowledgements of the batch
+before it. One publish can be as large as the broker lets it be: limit it there.
 
 Several workers share the load with an MQTT shared subscription; they need nothing from each other but the book.
 """
@@ -132,7 +137,7 @@ def _filter(share: str | None) -> str:
 
 
 async def _subscribe(client: SinkClient, topics: str) -> None:
-    granted = await client.subscribe(topics, qos=1)
+    granted = await client.subscribe(topics, qos=0)
     for code in granted:
         if (code if isinstance(code, int) else code.value) >= 0x80:  # noqa: PLR2004 - SUBACK's failures, MQTT 3.9.3
             raise MqttError(f"it refuses the subscription to {topics}: its access list must let this user read there")
