@@ -38,4 +38,4 @@ class FleetClinic:
         if patient_id is None:
             patient_id = self._store.add_patient(name, who.zone)
             self._known[name] = patient_id
-        self._store.bind_kit(kit_id, patient_id, since=first.true_utc - _BEFORE, side=who.side)
+        self._store.bind_kit(kit_id, patient_id, since=first.moment.true_utc - _BEFORE, side=who.side)

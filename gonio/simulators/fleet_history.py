@@ -1,4 +1,4 @@
-"""When a simulated patient exercised: adherence, missed days, travel, and a kit's clock that is not always right.
+"""What a simulated patient did and when: adherence, missed days, flares, travel, a kit's clock that is wrong at times.
 
 Everything is drawn from the fleet's seed and the kit's number, so that a fleet that was killed goes on with the very
 moments it would have had. Nothing here is measured from anybody; the figures are merely plausible.
@@ -7,10 +7,12 @@ moments it would have had. Nothing here is measured from anybody; the figures ar
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
+
+from gonio.messages import Kind
 
 ZONES: Final = (
     "America/New_York",
@@ -24,6 +26,16 @@ LONGEST_DAYS: Final = 800  # of exercise in a history; a larger number of record
 _SITTINGS_H: Final = (7, 15)  # local hours at which the sittings of a day may begin; each has SITTING_S to end
 _SITTING_S: Final = 5 * 3600
 _PAUSE_S: Final = 360.0  # from one session's start to the next of its sitting, at most
+_FADING_DAYS: Final = 120  # in which adherence comes down by _FADING
+_FADING: Final = 0.3
+# shares of days (an illness or a holiday three or four times a year), of missed days, of sittings and of sessions
+_FALLS_ILL: Final = 0.01
+_FLARES: Final = 0.012
+_BY_HAND: Final = 0.15
+_WRITES: Final = 0.02
+_PREFERS: Final = 0.005
+_NOT_ME: Final = 0.01
+_AFTER: Final = (0.92, 0.95, 0.98)  # of the pause after a session: the check-in, a void, a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +46,31 @@ class Patient:
         side: the treated knee.
         zone: where the patient lives (IANA name).
         away_zone: where the patient travels to.
-        away_days: days of the history on which the patient is there.
+        trips: days of the history on which the patient is there.
         adherence: share of days with exercise in the beginning; it fades.
         per_day: sessions on a day with exercise.
         flexion_deg: largest flexion at the first session and in the end.
         deficit_deg: extension deficit at the first session and in the end.
         recovery_days: time constant of the recovery, days.
         clock_trouble: share of the kit's boots with a clock that is not synchronised at first.
+        talks: share of sittings after which the patient checks in.
     """
 
     side: Literal["left", "right"]
     zone: str
     away_zone: str
-    away_days: range
+    trips: tuple[range, ...]
     adherence: float
     per_day: int
     flexion_deg: tuple[float, float]
     deficit_deg: tuple[float, float]
     recovery_days: float
     clock_trouble: float
+    talks: float
+
+    def zone_on(self, day: int) -> ZoneInfo:
+        """Give the time zone in which the patient is on a day of the history."""
+        return ZoneInfo(self.away_zone if any(day in trip for trip in self.trips) else self.zone)
 
     def recovered(self, day: float) -> float:
         """Give how much of the recovery is done on a day of the history, 0 to 1."""
@@ -61,7 +79,7 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When one session began.
+    """When something was, at a kit.
 
     Attributes:
         day: of the history, 0 is the first.
@@ -89,25 +107,53 @@ def patient(seed: int, kit: int) -> Patient:
     rng = _rng(seed, kit, "patient")
     zone = rng.choice(ZONES)
     first_away = rng.randrange(5, 60)
-    travels = rng.random() < 0.2  # noqa: PLR2004 - one in five travels
+    trips = rng.choice((0, 0, 0, 0, 1, 6))  # one in three travels, and half of these again and again
     flexion = rng.gauss(68, 8), rng.gauss(122, 8)
     deficit = rng.uniform(6, 18), rng.uniform(-2, 4)
     return Patient(
         side=rng.choice(("left", "right")),
         zone=zone,
         away_zone=rng.choice([other for other in ZONES if other != zone]),
-        away_days=range(first_away, first_away + (rng.randrange(3, 12) if travels else 0)),
+        trips=tuple(
+            range(begin, begin + rng.randrange(3, 12)) for begin in range(first_away, first_away + 150 * trips, 150)
+        ),
         adherence=rng.betavariate(5, 2),
         per_day=rng.choice((1, 2, 2, 3, 3, 4)),
         flexion_deg=(min(flexion), max(flexion)),
         deficit_deg=deficit,
         recovery_days=rng.uniform(12, 40),
         clock_trouble=rng.choice((0.0, 0.0, 0.0, 0.0, 0.1, 0.6)),
+        talks=rng.betavariate(4, 3),
     )
 
 
-def history(seed: int, kit: int, records: int, until: datetime) -> list[Moment]:
-    """Give the starts of all sessions of a kit, oldest first, no two at the same time, all before ``until``.
+@dataclass(frozen=True, slots=True)
+class About:
+    """The session that something else is about: its record's number, and the time that its kit showed."""
+
+    sequence: int
+    shown: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What one record of a kit tells of.
+
+    Attributes:
+        kind: of the record.
+        moment: when.
+        flare: how bad the knee is beside its recovery, 0 (not at all) to 1.
+        about: the session that a check-in follows, a void strikes out or a message is about, or None.
+    """
+
+    kind: Kind
+    moment: Moment
+    flare: float
+    about: About | None = None
+
+
+def history(seed: int, kit: int, records: int, until: datetime) -> list[Happening]:
+    """Give all that the records of a kit tell of, oldest first, no two at the same time, all before ``until``.
 
     Args:
         seed: of the fleet.
@@ -119,50 +165,95 @@ def history(seed: int, kit: int, records: int, until: datetime) -> list[Moment]:
     plan = list(_days(_rng(seed, kit, "days"), who, records))
     rng = _rng(seed, kit, "times")
     last = until.astimezone(UTC).date() - timedelta(days=2 + rng.randrange(3))
-    moments: list[Moment] = []
     clock = _KitClock(_rng(seed, kit, "clock"), who.clock_trouble)
+    told: list[Happening] = []
     sitting = 0
-    for day, count in plan:
-        zone = ZoneInfo(who.away_zone if day in who.away_days else who.zone)
+    for day in plan:
+        zone, on = who.zone_on(day.number), last - timedelta(days=plan[-1].number - day.number)
         clock.new_day()
-        for starts, room_s in _sittings(rng, last - timedelta(days=plan[-1][0] - day), zone, count):
-            moments += [clock.moment(day, sitting, true_utc, zone, room_s) for true_utc in starts]
+        for kinds, times, room_s in _timed(rng, day, on, zone):
+            about: About | None = None
+            for kind, true_utc in zip(kinds, times, strict=True):
+                moment = clock.moment(day.number, sitting, true_utc, zone, room_s)
+                told.append(Happening(kind, moment, day.flare, None if kind is Kind.SESSION else about))
+                if kind is Kind.SESSION:
+                    about = About(len(told), moment.shown)
             sitting += 1
-    return moments
+    return told
 
 
 def _rng(seed: int, kit: int, use: str) -> random.Random:
     return random.Random(f"{seed}/{kit}/{use}")  # noqa: S311 - a simulation
 
 
-def _days(rng: random.Random, who: Patient, records: int) -> Iterator[tuple[int, int]]:
-    """Give the days with exercise and their numbers of sessions."""
+@dataclass(slots=True)
+class _Day:
+    """What is told of on one day: by sitting, or of a day without sensors in one piece without sessions."""
+
+    number: int
+    flare: float
+    sittings: list[list[Kind]] = field(default_factory=list)
+
+    def cut(self, left: int) -> None:
+        """Leave out what is more than so many records."""
+        for kinds in self.sittings:
+            del kinds[max(0, left) :]
+            left -= len(kinds)
+
+
+def _days(rng: random.Random, who: Patient, records: int) -> Iterator[_Day]:
+    """Give the days of which there is something to tell, so many records in all."""
     crowd = max(1, math.ceil(records / (LONGEST_DAYS * who.per_day)))
-    usual = who.per_day * crowd
-    left, day, pause = records, 0, 0
+    left, number, pause, flare = records, 0, 0, 0.0
     while left:
-        fading = 1.0 - 0.3 * min(1.0, day / 120)
+        flare = flare * 0.6 if flare > 0.1 else rng.uniform(0.4, 1.0) * (rng.random() < _FLARES)  # noqa: PLR2004 - over
+        day = _Day(number, flare)
         if pause:
             pause -= 1
-        elif rng.random() < 0.01:  # noqa: PLR2004 - an illness or a holiday, three or four times a year
+        elif rng.random() < _FALLS_ILL:
             pause = rng.randrange(3, 11)
-        elif rng.random() < max(0.4, who.adherence * fading):
-            count = min(left, max(1, usual - (rng.random() < 0.2)))  # noqa: PLR2004 - one fewer on a fifth of the days
-            yield day, count
-            left -= count
-        day += 1
+            day.sittings.append([Kind.PREFERENCE])
+        elif rng.random() < max(0.4, who.adherence * (1.0 - _FADING * min(1.0, number / _FADING_DAYS))):
+            usual = who.per_day * crowd
+            count = max(1, usual - (rng.random() < 0.2))  # noqa: PLR2004 - one fewer on a fifth of the days
+            day.sittings = _sittings(rng, who, count)
+        elif rng.random() < _BY_HAND:
+            day.sittings.append([Kind.CHECK_IN])
+        day.cut(left)
+        told = sum(map(len, day.sittings))
+        left -= told
+        if told:
+            yield day
+        number += 1
 
 
-def _sittings(rng: random.Random, on: date, zone: ZoneInfo, count: int) -> Iterator[tuple[list[datetime], float]]:
-    """Give the true starts (UTC) of a day's sessions, by sitting, with the time from one to the next."""
+def _sittings(rng: random.Random, who: Patient, count: int) -> list[list[Kind]]:
+    """Spread a day's sessions over its sittings, and add what is told beside them."""
     single = count == 1 or rng.random() < 0.3  # noqa: PLR2004 - a third does all at once
-    hours = (rng.choice(_SITTINGS_H),) if single and count * _PAUSE_S <= _SITTING_S else _SITTINGS_H
-    for part, hour in enumerate(hours):
-        size = count // len(hours) + (part < count % len(hours))
+    parts = 1 if single and count * _PAUSE_S <= _SITTING_S else len(_SITTINGS_H)
+    sittings = []
+    for part in range(parts):
+        kinds = [Kind.SESSION] * (count // parts + (part < count % parts))
+        kinds += [Kind.CHECK_IN] * (rng.random() < who.talks)
+        kinds += [Kind.VOID] * (rng.random() < _NOT_ME * count)
+        kinds += [rng.choice((Kind.MESSAGE, Kind.PREFERENCE))] * (rng.random() < _WRITES + _PREFERS)
+        sittings.append(kinds)
+    return sittings
+
+
+def _timed(
+    rng: random.Random, day: _Day, on: date, zone: ZoneInfo
+) -> Iterator[tuple[list[Kind], list[datetime], float]]:
+    """Give each sitting's kinds with their true moments (UTC), and the time from one session to the next."""
+    hours = (rng.choice(_SITTINGS_H),) if len(day.sittings) == 1 else _SITTINGS_H
+    for kinds, hour in zip(day.sittings, hours, strict=True):
+        size = kinds.count(Kind.SESSION)
         step_s = min(_PAUSE_S, _SITTING_S / (size + 1))
         first = datetime.combine(on, time(hour), zone).astimezone(UTC)
-        begin = first + timedelta(milliseconds=int(rng.uniform(0, _SITTING_S - size * step_s) * 1000))
-        yield [begin + timedelta(milliseconds=int(n * step_s * 1000)) for n in range(size)], step_s
+        begin_s = rng.uniform(0, _SITTING_S - (size + 1) * step_s)
+        after_s = [(max(0, size - 1) + share) * step_s for share in _AFTER]
+        offsets_s = [n * step_s for n in range(size)] + after_s[: len(kinds) - size]
+        yield kinds, [first + timedelta(milliseconds=int((begin_s + s) * 1000)) for s in offsets_s], step_s
 
 
 class _KitClock:

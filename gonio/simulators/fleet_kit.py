@@ -1,7 +1,6 @@
-"""One kit of a fleet while it is awake: a real outbox and a real uplink, and simulated sessions that go into them."""
+"""One kit of a fleet while it is awake: a real outbox and a real uplink, and in it what a simulated patient did."""
 
 import asyncio
-import errno
 import hashlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,11 +16,11 @@ from gonio.gateway.records import OutboxCounts
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink import MqttVersion, Uplink, UplinkTiming
 from gonio.identity.broker import BrokerAddress
-from gonio.messages import Envelope
+from gonio.messages import Envelope, Kind
 from gonio.simulators.fleet_clinic import FleetClinic
-from gonio.simulators.fleet_history import Moment, Patient, history, patient
+from gonio.simulators.fleet_history import Happening, Patient, history, patient
 from gonio.simulators.fleet_pace import Pace
-from gonio.simulators.fleet_session import simulated_draft
+from gonio.simulators.fleet_record import about_id, simulated_draft
 from gonio.simulators.fleet_tally import Tally, Totals
 from gonio.simulators.fleet_truth import Truth, TruthLine
 from gonio.simulators.fleet_yard import Yard
@@ -31,7 +30,6 @@ AT_A_TIME: Final = 20  # records that a kit makes before their lines of truth mu
 LOOK_S: Final = 1.0  # between two looks at how the sending goes
 PATIENCE_S: Final = 20.0  # with a clinic that is silent, before another kit may have the place
 AWAY_S: Final = 2.0  # likewise with a broker that is away
-_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 _T = TypeVar("_T")
 
@@ -100,10 +98,6 @@ async def _open(shared: Shared, number: int) -> KitStore:
             with suppress(GonioError):
                 (await opening).close()
             raise
-        except UsageError as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _DISK:
-                raise StoreWriteError(str(error)) from error
-            raise
 
     return await _insist(shared, attempt)
 
@@ -143,12 +137,12 @@ class _Awake:
         self._store = store
         self._plan = shared.yard.plan
         self._who = patient(self._plan.seed, number)
-        self._history: list[Moment] = []
+        self._told: list[Happening] = []
 
-    def _moments(self) -> list[Moment]:
-        if not self._history:
-            self._history = history(self._plan.seed, self._number, self._plan.records, self._plan.until)
-        return self._history
+    def _history(self) -> list[Happening]:
+        if not self._told:
+            self._told = history(self._plan.seed, self._number, self._plan.records, self._plan.until)
+        return self._told
 
     async def run(self) -> bool:
         identity = await self._ask(lambda: _Identity(self._store.kit_id, self._store.outbox_id))
@@ -198,26 +192,27 @@ class _Awake:
                     "lost what it had committed, or the file is another fleet's"
                 )
         begin = truth.missing_from(kit_id)
+        told = await asyncio.to_thread(self._history) if begin <= made else []
         for first in range(begin, made + 1, 500):
             numbers = range(first, min(first + 500, made + 1))
             found = await self._ask(partial(self._store.envelopes, numbers))
-            await truth.add([_line(e, self._who, self._moments()[(e.sequence or 1) - 1]) for e in found])
+            await truth.add([_line(e, self._who, told[(e.sequence or 1) - 1]) for e in found])
 
     async def _make(self, identity: _Identity, made: int) -> None:
         end = min(self._plan.records, made + self._shared.share)
         if made >= end:
             return
-        moments = await asyncio.to_thread(self._moments)
+        told = await asyncio.to_thread(self._history)
         while made < end:
             leave = await self._shared.pace.take(min(AT_A_TIME, end - made))
             numbers = range(made + 1, made + leave + 1)
-            lines = await self._ask(partial(self._commit, identity, moments, numbers))
+            lines = await self._ask(partial(self._commit, identity, told, numbers))
             if self._shared.truth is not None:
                 await self._shared.truth.add(lines)
             made += len(lines)
             self._shared.tally.last_made_s = time.monotonic()
 
-    def _commit(self, identity: _Identity, moments: Sequence[Moment], numbers: Sequence[int]) -> list[TruthLine]:
+    def _commit(self, identity: _Identity, told: Sequence[Happening], numbers: Sequence[int]) -> list[TruthLine]:
         """Commit records, one transaction each, as a kit does; gives those that the disk took.
 
         Raises:
@@ -225,8 +220,8 @@ class _Awake:
         """
         lines: list[TruthLine] = []
         for sequence in numbers:
-            moment = moments[sequence - 1]
-            draft = simulated_draft(self._plan.seed, self._number, sequence, self._who, moment, identity.outbox_id)
+            happening = told[sequence - 1]
+            draft = simulated_draft(self._plan.seed, self._number, sequence, self._who, happening, identity.outbox_id)
             try:
                 envelope = self._store.commit(draft)
             except StoreWriteError:
@@ -235,7 +230,7 @@ class _Awake:
                 break
             if envelope.sequence != sequence:
                 raise UsageError(f"{self._store.path} holds records that are not this fleet's: name another directory")
-            lines.append(_line(envelope, self._who, moment))
+            lines.append(_line(envelope, self._who, happening))
         return lines
 
     async def _wait_for_the_clinic(self, uplink: Uplink) -> None:
@@ -251,15 +246,17 @@ class _Awake:
                 return
 
 
-def _line(envelope: Envelope, who: Patient, moment: Moment) -> TruthLine:
+def _line(envelope: Envelope, who: Patient, happening: Happening) -> TruthLine:
     """Tell of a record all that a check of the clinic's book needs: its content's hash, and when it really was."""
-    told = {
+    told: dict[str, str | None] = {
         "kind": envelope.kind.value,
         "captured_at": envelope.captured_at,
         "clock": envelope.clock,
         "boot_id": str(envelope.boot_id),
-        "true_at": moment.true_utc.isoformat(),
+        "true_at": happening.moment.true_utc.isoformat(),
         "time_zone": who.zone,
         "sha256": hashlib.sha256(envelope.signed_bytes()).hexdigest(),
     }
+    if envelope.kind is Kind.VOID and envelope.outbox_id is not None:
+        told["voids"] = str(about_id(envelope.outbox_id, happening.about))
     return TruthLine(envelope.kit_id, envelope.sequence or 0, envelope.record_id, told)

@@ -1,34 +1,27 @@
-"""What a simulated patient's session came to, as a record that its kit commits.
+"""What a simulated patient's session came to.
 
 A session is a pure function of the fleet's seed, the kit's number and the record's number, and says of itself that it
-is simulated, as its sensors do. The record's id is one of the outbox's own: an outbox that is made anew is another
-kit's, and nothing that it sends is taken for what the first one sent.
+is simulated, as its sensors do.
 """
 
-import hashlib
 import math
 import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import numpy as np
 
 from gonio import __version__
-from gonio.gateway.records import Capture, Draft
 from gonio.messages import (
     AngleCurve,
-    Kind,
     RepReport,
     SensorReport,
     SessionSummary,
     SetReport,
-    payload_text,
-    wire_time,
 )
-from gonio.simulators.fleet_history import Moment, Patient
+from gonio.simulators.fleet_history import Happening, Patient
 
 SOFTWARE: Final = f"gonio {__version__} (simulated fleet)"
 _RATE_HZ: Final = 60.0
@@ -36,6 +29,7 @@ _CURVE_POINTS: Final = 240
 _REST_S: Final = 45.0  # between two sets
 _BEGIN_S: Final = 5.0  # before the first repetition
 _LONGEST_SHARE: Final = 0.9  # of the time until the next session
+_STIFFER_DEG: Final = 12.0  # that the worst flare takes from the flexion
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,47 +64,19 @@ class _Rep:
     complete: bool
 
 
-def simulated_draft(seed: int, kit: int, sequence: int, who: Patient, moment: Moment, outbox_id: uuid.UUID) -> Draft:
-    """Make the record of a session.
+def simulated_session(rng: random.Random, who: Patient, happening: Happening, sitting_id: uuid.UUID) -> SessionSummary:
+    """Draw a session.
 
     Args:
-        seed: of the fleet.
-        kit: its number.
-        sequence: the record's number, from 1.
-        who: the kit's patient.
-        moment: the session's start.
-        outbox_id: the kit's outbox.
+        rng: from which all that varies follows.
+        who: the patient.
+        happening: when it was, and how the knee was.
+        sitting_id: of its sitting.
     """
-    rng = random.Random(f"{seed}/{kit}/session/{sequence}")  # noqa: S311 - a simulation
-    capture = Capture(
-        boot_id=uuid.uuid5(outbox_id, f"boot {moment.boot}"),
-        monotonic_ns=moment.monotonic_ns,
-        captured_at=wire_time(moment.shown),
-        clock=moment.clock,
-    )
-    summary = _summary(rng, who, moment, uuid.uuid5(outbox_id, f"sitting {moment.sitting}"))
-    return Draft(
-        record_id=record_id(outbox_id, sequence, moment.shown),
-        kind=Kind.SESSION,
-        capture=capture,
-        schema_version=SessionSummary.SCHEMA_VERSION,
-        payload=payload_text(summary),
-    )
-
-
-def record_id(outbox_id: uuid.UUID, sequence: int, shown: datetime) -> uuid.UUID:
-    """Give a record's id: a UUIDv7 (RFC 9562) whose random part follows from outbox and number."""
-    drawn = int.from_bytes(hashlib.sha256(outbox_id.bytes + sequence.to_bytes(8, "big")).digest()[:10], "big")
-    millis = int(shown.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
-    return uuid.UUID(
-        int=millis << 80 | 0x7 << 76 | (drawn >> 62 & 0xFFF) << 64 | 0b10 << 62 | drawn & 0x3FFF_FFFF_FFFF_FFFF
-    )
-
-
-def _summary(rng: random.Random, who: Patient, moment: Moment, sitting_id: uuid.UUID) -> SessionSummary:
+    moment = happening.moment
     exercise = rng.choice([one for one in _EXERCISES if one.from_day <= moment.day])
     longest_s = moment.room_s * _LONGEST_SHARE
-    sets = _sets(rng, who, exercise, moment.day, longest_s)
+    sets = _sets(rng, who, exercise, happening, longest_s)
     reps = [rep for one in sets for rep in one]
     ends_s = reps[-1].end_s if reps else 0.0
     duration_s = round(min(longest_s, ends_s + rng.uniform(1, 6)), 2)
@@ -135,11 +101,14 @@ def _summary(rng: random.Random, who: Patient, moment: Moment, sitting_id: uuid.
     )
 
 
-def _sets(rng: random.Random, who: Patient, exercise: _Exercise, day: int, longest_s: float) -> list[list[_Rep]]:
+def _sets(
+    rng: random.Random, who: Patient, exercise: _Exercise, happening: Happening, longest_s: float
+) -> list[list[_Rep]]:
     """Move the knee: one or two sets, which end where the time does."""
-    done = who.recovered(day)
+    done = who.recovered(happening.moment.day)
     low = who.deficit_deg[0] + (who.deficit_deg[1] - who.deficit_deg[0]) * done + rng.gauss(0, 1.0)
     flexion = who.flexion_deg[0] + (who.flexion_deg[1] - who.flexion_deg[0]) * done + rng.gauss(0, 2.5)
+    flexion -= _STIFFER_DEG * happening.flare
     high = max(low + 15.0, min(exercise.limit_deg, exercise.share * flexion))
     at_s = _BEGIN_S
     sets: list[list[_Rep]] = []

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from gonio.errors import UsageError
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2  # 1 knew sessions only
 
 
 @dataclass(frozen=True, slots=True)
