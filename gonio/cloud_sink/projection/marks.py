@@ -62,8 +62,7 @@ def mark_new(connection: Connection, stored: Iterable[Accepted], clinic_of: Mapp
     registered = _registered(connection)
     if not registered:
         return
-    records: list[Row] = []
-    reports: list[Row] = []
+    rows: dict[tuple[str, UUID], Row] = {}  # a batch may have a report twice
     stamp = {"ticket": uuid.uuid4(), "due_at": datetime.now(UTC), "reason": None}
     for judged in stored:
         envelope = judged.envelope
@@ -76,10 +75,11 @@ def mark_new(connection: Connection, stored: Iterable[Accepted], clinic_of: Mapp
             "kind": envelope.kind.value,
             "content": _seen(judged).to_text() if is_health else None,
         }
-        into = reports if is_health else records
-        into.extend(row | {"projection": name} for name, clinic in registered if clinic == row["clinic_id"])
-    insert_rows(connection, PROJECTION_QUEUE, records)
-    insert_rows(connection, PROJECTION_QUEUE, _last_of_each(reports), MARK_ANEW)
+        for name, clinic in registered:
+            if clinic == row["clinic_id"]:
+                rows[name, envelope.record_id] = row | {"projection": name}
+    # a void in the same batch may have marked its target already, and a report may come again while it waits here
+    insert_rows(connection, PROJECTION_QUEUE, [rows[key] for key in sorted(rows)], MARK_ANEW)
 
 
 def mark_again(connection: Connection, record_ids: Sequence[UUID]) -> None:
@@ -121,7 +121,3 @@ def _seen(judged: Accepted) -> SeenHealth:
     known = judged.envelope.clock == "synchronised"
     as_of = min(judged.captured_utc, judged.received_at) if known else judged.received_at
     return SeenHealth(judged.envelope.kit_id, as_of, judged.envelope.payload)
-
-
-def _last_of_each(rows: Sequence[Row]) -> list[Row]:
-    return list({(row["projection"], row["record_id"]): row for row in rows}.values())
