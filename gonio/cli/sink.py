@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from gonio.cli.sink_retain import retain
+
 if TYPE_CHECKING:
     from gonio.cloud_sink.ingest import BatchReport
     from gonio.cloud_sink.model import Audit, Gap
@@ -28,6 +30,8 @@ StoreUrl = Annotated[
         "--store", metavar="URL", help="The clinic's book: sqlite:///path/to/file or postgresql://user@host/database."
     ),
 ]
+
+app.command()(retain)
 
 #: Missing sequences named one by one for an outbox; a forged sequence could otherwise ask for a list of 2^53.
 MAX_LISTED: Final = 10_000

@@ -4,7 +4,7 @@ A write is one transaction, on disk when the call returns. Calls block: a progra
 worker thread. SQLite has one writer at a time; on PostgreSQL any number of workers write at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -20,6 +20,7 @@ from gonio.cloud_sink.engine import clashed, open_engine, reader, store_errors, 
 from gonio.cloud_sink.intake import Intake
 from gonio.cloud_sink.judge import judge
 from gonio.cloud_sink.model import Audit, Delivery, PatientRow, QuarantineRow, SessionRow, Unreadable
+from gonio.cloud_sink.retention import Expired, expired, remove_expired
 from gonio.cloud_sink.schema import PATIENTS, QUARANTINE, RECORDS, SESSIONS
 from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
 
@@ -157,7 +158,17 @@ class Store:
         with store_errors(), self._writer.begin() as connection:
             admin.rederive(connection)
 
+    def remove_expired(self, before: datetime, *, actor: str, told: Callable[[int], None] = lambda _: None) -> Expired:
+        """Remove what was received before a moment, in transactions of a slice each; see ``retention``."""
+        with store_errors():
+            return remove_expired(self._writer, before, actor=actor, told=told)
+
     # --- reading ---
+
+    def expired(self, before: datetime) -> Expired:
+        """Say what was received before a moment, and would be removed."""
+        with store_errors(), self._reader.connect() as connection:
+            return expired(connection, before)
 
     def patients(self) -> list[PatientRow]:
         """Give all patients by name."""
