@@ -160,14 +160,21 @@ async def _advertise(
 def fleet(
     *,
     kits: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many kits.")],
-    records: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many sessions each of them makes.")],
-    rate: Annotated[
-        float, typer.Option(min=0.0, help="Records a second, of all kits together; 0 is as fast as possible.")
-    ],
-    broker: Annotated[
-        str, typer.Option(metavar="URL", help="mqtts://host[:port], or mqtt:// to a broker on this machine.")
+    records: Annotated[
+        int,
+        typer.Option(min=1, max=1_000_000, help="How many records each of them makes."),
     ],
     data_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where the kits keep their outboxes.")],
+    rate: Annotated[
+        float, typer.Option(min=0.0, help="Records a second, of all kits together; 0 is as fast as possible.")
+    ] = 0.0,
+    broker: Annotated[
+        str | None, typer.Option(metavar="URL", help="mqtts://host[:port], or mqtt:// to a broker on this machine.")
+    ] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Put the records straight into this clinic's book, without kits and broker."),
+    ] = None,
     truth: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here, line by line, which records the kits hold.")
     ] = None,
@@ -193,12 +200,22 @@ def fleet(
     same arguments, the fleet goes on where it stopped. It ends with status 0 when the clinic has acknowledged every
     record, and waits for a broker or a clinic that is away.
 
+    With --into no kits are made: the history goes into the book through the checks and transactions of a clinic's
+    worker, by all processors at once, and each kit has a simulated patient.
+
     User and password for the broker: GONIO_FLEET_BROKER_USERNAME and GONIO_FLEET_BROKER_PASSWORD in the environment.
     """
-    from gonio.errors import PeerError
+    from gonio.errors import PeerError, UsageError
     from gonio.identity.broker import BrokerAddress
     from gonio.simulators.fleet import FleetOptions
 
+    if into is not None:
+        if broker is not None or store is not None or rate:
+            raise UsageError("--into needs no broker, enters patients and is fast: leave out --broker, --store, --rate")
+        _put_into(into, kits, records, data_dir, truth, seed, as_json=as_json)
+        return
+    if broker is None:
+        raise UsageError("say where the records go: --broker URL, or --into URL of a clinic's book")
     address = BrokerAddress.parse(
         broker,
         ca_file=broker_ca,
@@ -227,6 +244,25 @@ def fleet(
         raise PeerError(
             f"the clinic refused {result.rejected} record(s); the kits in {data_dir} keep them, with reasons"
         )
+
+
+def _put_into(
+    book: str, kits: int, records: int, data_dir: Path, truth: Path | None, seed: int, *, as_json: bool
+) -> None:
+    from gonio.simulators.fleet_into import IntoOptions, put_fleet
+
+    options = IntoOptions(kits=kits, records=records, book=book, data_dir=data_dir, truth=truth, seed=seed)
+    try:
+        result = put_fleet(options, _say_once())
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(
+        json.dumps(result.as_json())
+        if as_json
+        else f"{result.records} simulated records of {result.kits} kits are in the book, {result.stored} of them new, "
+        f"after {result.seconds:.0f} s"
+    )
 
 
 async def _until_done(options: "FleetOptions") -> "FleetResult | None":

@@ -1,7 +1,6 @@
 """One kit of a fleet while it is awake: a real outbox and a real uplink, and in it what a simulated patient did."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -16,11 +15,10 @@ from gonio.gateway.records import OutboxCounts
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink import MqttVersion, Uplink, UplinkTiming
 from gonio.identity.broker import BrokerAddress
-from gonio.messages import Envelope, Kind
 from gonio.simulators.fleet_clinic import FleetClinic
-from gonio.simulators.fleet_history import Happening, Patient, history, patient
+from gonio.simulators.fleet_history import Happening, history, patient
 from gonio.simulators.fleet_pace import Pace
-from gonio.simulators.fleet_record import about_id, simulated_draft
+from gonio.simulators.fleet_record import simulated_draft, truth_line
 from gonio.simulators.fleet_tally import Tally, Totals
 from gonio.simulators.fleet_truth import Truth, TruthLine
 from gonio.simulators.fleet_yard import Yard
@@ -196,7 +194,7 @@ class _Awake:
         for first in range(begin, made + 1, 500):
             numbers = range(first, min(first + 500, made + 1))
             found = await self._ask(partial(self._store.envelopes, numbers))
-            await truth.add([_line(e, self._who, told[(e.sequence or 1) - 1]) for e in found])
+            await truth.add([truth_line(e, self._who, told[(e.sequence or 1) - 1]) for e in found])
 
     async def _make(self, identity: _Identity, made: int) -> None:
         end = min(self._plan.records, made + self._shared.share)
@@ -230,7 +228,7 @@ class _Awake:
                 break
             if envelope.sequence != sequence:
                 raise UsageError(f"{self._store.path} holds records that are not this fleet's: name another directory")
-            lines.append(_line(envelope, self._who, happening))
+            lines.append(truth_line(envelope, self._who, happening))
         return lines
 
     async def _wait_for_the_clinic(self, uplink: Uplink) -> None:
@@ -244,19 +242,3 @@ class _Awake:
             patience_s = PATIENCE_S if status.state == "connected" else AWAY_S
             if now_s - since_s >= patience_s and self._shared.others_wait():
                 return
-
-
-def _line(envelope: Envelope, who: Patient, happening: Happening) -> TruthLine:
-    """Tell of a record all that a check of the clinic's book needs: its content's hash, and when it really was."""
-    told: dict[str, str | None] = {
-        "kind": envelope.kind.value,
-        "captured_at": envelope.captured_at,
-        "clock": envelope.clock,
-        "boot_id": str(envelope.boot_id),
-        "true_at": happening.moment.true_utc.isoformat(),
-        "time_zone": who.zone,
-        "sha256": hashlib.sha256(envelope.signed_bytes()).hexdigest(),
-    }
-    if envelope.kind is Kind.VOID and envelope.outbox_id is not None:
-        told["voids"] = str(about_id(envelope.outbox_id, happening.about))
-    return TruthLine(envelope.kit_id, envelope.sequence or 0, envelope.record_id, told)

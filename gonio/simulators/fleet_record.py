@@ -10,9 +10,10 @@ import uuid
 from datetime import datetime
 
 from gonio.gateway.records import Capture, Draft, Priority
-from gonio.messages import CheckIn, Kind, payload_text, wire_time
+from gonio.messages import CheckIn, Envelope, Kind, payload_text, wire_time
 from gonio.simulators.fleet_history import About, Happening, Patient
 from gonio.simulators.fleet_session import simulated_session
+from gonio.simulators.fleet_truth import TruthLine
 from gonio.simulators.fleet_words import simulated_words
 
 
@@ -65,3 +66,19 @@ def record_id(outbox_id: uuid.UUID, sequence: int, shown: datetime) -> uuid.UUID
 def about_id(outbox_id: uuid.UUID, about: About | None) -> uuid.UUID | None:
     """Give the id of the record that another one is about, where it is about one."""
     return None if about is None else record_id(outbox_id, about.sequence, about.shown)
+
+
+def truth_line(envelope: Envelope, who: Patient, happening: Happening) -> TruthLine:
+    """Tell of a record all that a check of the clinic's book needs: its content's hash, and when it really was."""
+    told: dict[str, str | None] = {
+        "kind": envelope.kind.value,
+        "captured_at": envelope.captured_at,
+        "clock": envelope.clock,
+        "boot_id": str(envelope.boot_id),
+        "true_at": happening.moment.true_utc.isoformat(),
+        "time_zone": who.zone,
+        "sha256": hashlib.sha256(envelope.signed_bytes()).hexdigest(),
+    }
+    if envelope.kind is Kind.VOID and envelope.outbox_id is not None:
+        told["voids"] = str(about_id(envelope.outbox_id, happening.about))
+    return TruthLine(envelope.kit_id, envelope.sequence or 0, envelope.record_id, told)

@@ -1,6 +1,6 @@
 """What a fleet's kits have committed, for whoever checks the clinic's book against it.
 
-One JSON object a line: ``kit``, ``sequence``, ``record_id``, and what else is told of the record (see ``fleet_kit``);
+One JSON object a line: ``kit``, ``sequence``, ``record_id``, and what else is told of the record (``fleet_record``);
 the lines of a kit count up from 1. A line is appended after its record is committed on the kit, and is on the disk
 before the kit's next commits. A kill between the two leaves a record without a line: :meth:`Truth.missing_from` says
 where a kit's lines end, and the fleet adds what the outbox has beyond that before it makes anything new.
