@@ -19,6 +19,7 @@ from gonio.cloud_sink.bulk import ON_CONFLICT_SKIP, Row, in_slices, insert_rows
 from gonio.cloud_sink.derive import Binding, Derived, Source, derive
 from gonio.cloud_sink.health import NewestHealth
 from gonio.cloud_sink.judge import Accepted, Refused, refuse
+from gonio.cloud_sink.projection.marks import mark_new
 from gonio.cloud_sink.quarantine import Quarantine
 from gonio.cloud_sink.schema import DERIVED, HOME_CLINIC, KIT_BINDINGS, KITS, PATIENTS, RECORDS
 from gonio.cloud_sink.schema_places import RECORD_PLACES
@@ -64,7 +65,15 @@ class Intake:
         answers = [self._answer(kit, judged, received_at) for kit, judged, received_at in self._batch]
         self._health.write(self._connection, self._clinic_of)
         self._quarantine.write(self._connection, self._clinic_of)
+        mark_new(self._connection, self._stored(answers), self._clinic_of)
         return answers
+
+    def _stored(self, answers: Sequence[Ack | None]) -> list[Accepted]:
+        return [
+            judged
+            for (_, judged, _), ack in zip(self._batch, answers, strict=True)
+            if isinstance(judged, Accepted) and ack is not None and ack.status is AckStatus.STORED
+        ]
 
     # --- records ---
 

@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from typing import Final, TypeAlias
 
 from gonio.cloud_sink.engine import StoreError, StoreUnavailableError
@@ -37,6 +38,7 @@ class Worker:
         """Prepare; ``thread`` has one thread, which outlives connections to the broker."""
         self._store = store
         self._thread = thread
+        self._parts_made: date | None = None
 
     async def take_in(self, batch: Sequence[Arrival]) -> KitAcks:
         """Store a batch, however long the book cannot be used, and give what may be acknowledged.
@@ -55,6 +57,7 @@ class Worker:
                 await asyncio.sleep(pause_s)
 
     def _take_in(self, batch: Sequence[Arrival]) -> KitAcks:
+        self._make_parts()
         acks: KitAcks = []
         group: list[Delivery] = []
         records = weight = 0
@@ -67,6 +70,16 @@ class Worker:
                 acks += self._store_group(group)
                 group, records, weight = [], 0, 0
         return acks + self._store_group(group) if group else acks
+
+    def _make_parts(self) -> None:
+        """Once a day, see to it that the months to come have their parts; without one, records go to the rest."""
+        now = datetime.now(UTC)
+        if self._parts_made != now.date():
+            try:
+                self._store.make_parts(now)
+            except StoreError as error:
+                _log.error("the parts of the months to come could not be made: %s", error)
+            self._parts_made = now.date()
 
     def _store_group(self, group: Sequence[Delivery]) -> KitAcks:
         """Store a group in one transaction; where one publish spoils it, each in its own, and that one unanswered."""

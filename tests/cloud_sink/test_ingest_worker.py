@@ -10,6 +10,7 @@ from gonio.cloud_sink import worker
 from gonio.cloud_sink.engine import StoreError, StoreUnavailableError
 from gonio.cloud_sink.inbox import Arrival
 from gonio.cloud_sink.model import Delivery
+from gonio.cloud_sink.partitions import AHEAD, OTHER, parts
 from gonio.cloud_sink.store import Store
 from gonio.cloud_sink.worker import Worker
 from gonio.messages import Ack, AckStatus, Envelope, Kind, pack, up_topic
@@ -81,3 +82,34 @@ async def test_a_large_batch_is_stored_in_bounded_transactions(
     found = await take_in(store, arrivals(envelope, now))
     assert sizes == [2, 1]
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_the_parts_of_months_to_come_are_made_once_a_day_and_in_nobodys_way(
+    store: Store, envelope: Make, now: datetime, monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    made: list[datetime] = []
+
+    def make_parts(moment: datetime) -> None:
+        made.append(moment)
+        if refused:
+            raise StoreError("permission denied")
+
+    monkeypatch.setattr(store, "make_parts", make_parts)
+    with ThreadPoolExecutor(1) as thread:
+        taking = Worker(store, thread)
+        acks = [await taking.take_in([arrival]) for arrival in arrivals(envelope, now)]
+    assert [len(words) for words in acks] == [1, 1, 1]
+    assert len({moment.date() for moment in made}) == len(made)  # more than one only where midnight came meanwhile
+
+
+async def test_a_worker_makes_the_parts_of_months_to_come(store: Store, envelope: Make, now: datetime) -> None:
+    with store._writer.begin() as connection:
+        for part in parts(connection):
+            if part != OTHER:
+                connection.exec_driver_sql(f"ALTER TABLE records DETACH PARTITION {part}")
+                connection.exec_driver_sql(f"DROP TABLE {part}")
+        on_postgres = connection.dialect.name == "postgresql"
+    await take_in(store, arrivals(envelope, now))
+    with store._reader.connect() as connection:
+        assert len(parts(connection)) == (1 + 1 + AHEAD if on_postgres else 0)
