@@ -14,15 +14,14 @@ from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.exc import DBAPIError
 
 from gonio.cloud_sink import admin
-from gonio.cloud_sink.audit import Audit
+from gonio.cloud_sink.audit import audit
 from gonio.cloud_sink.down_outbox import DownOutbox
 from gonio.cloud_sink.engine import clashed, open_engine, reader, store_errors, writer
 from gonio.cloud_sink.intake import Intake
 from gonio.cloud_sink.judge import judge
-from gonio.cloud_sink.model import Delivery, PatientRow, QuarantineRow, SessionRow, Unreadable
-from gonio.cloud_sink.partitions import make_parts
-from gonio.cloud_sink.proof import Proof
+from gonio.cloud_sink.model import Audit, Delivery, PatientRow, QuarantineRow, SessionRow, Unreadable
 from gonio.cloud_sink.retention import Expired, expired, remove_expired
+from gonio.cloud_sink.partitions import make_parts
 from gonio.cloud_sink.schema import PATIENTS, QUARANTINE, RECORDS, SESSIONS
 from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
 
@@ -165,23 +164,6 @@ class Store:
         with store_errors(), self._writer.begin() as connection:
             admin.rederive(connection)
 
-    def void_record(self, record_id: UUID, reason: str, by: str) -> bool:
-        """Strike out a session or a check-in: it stays in the book, is shown as struck out, and never counts.
-
-        Args:
-            record_id: the record.
-            reason: why, as staff enter it; it goes to the audit log.
-            by: who, as in the audit log (``operator:LOGIN``).
-
-        Returns:
-            Whether it was not struck out by staff before.
-
-        Raises:
-            UsageError: no reason, or no such session or check-in.
-        """
-        with store_errors(), self._writer.begin() as connection:
-            return admin.void_record(connection, record_id, reason, by)
-
     def remove_expired(self, before: datetime, *, actor: str, told: Callable[[int], None] = lambda _: None) -> Expired:
         """Remove what was received before a moment, in transactions of a slice each; see ``retention``."""
         with store_errors():
@@ -244,14 +226,10 @@ class Store:
         with store_errors(), self._reader.connect() as connection:
             return [QuarantineRow(*row) for row in connection.execute(query)]
 
-    @property
-    def proof(self) -> Proof:
-        """What the book can say for itself: whether it is complete, kit by kit, and its audit log unchanged."""
-        return Proof(self._reader)
-
     def audit(self) -> Audit:
         """Say whether the book is complete."""
-        return self.proof.audit()
+        with store_errors(), self._reader.connect() as connection:
+            return audit(connection)
 
 
 def _patients() -> Select[Any]:
