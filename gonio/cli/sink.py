@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from gonio.cli import sink_project
+
 from gonio.cli.sink_retain import retain
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="The clinic's intake: store what kits send, and prove that it is complete.", no_args_is_help=True
 )
+app.command()(sink_project.project)
 
 StoreUrl = Annotated[
     str,

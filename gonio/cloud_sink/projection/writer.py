@@ -32,7 +32,9 @@ MAX_RETRY_AFTER_S: Final = 3600.0
 _WRITTEN: Final = 204
 _PARTLY: Final = 201  # InfluxDB 3 in the cloud: some points were refused, its answer says which
 _AWAY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_UNKNOWN_CALL: Final = frozenset({404, 405, 501})
+#: What servers say to a call that they do not have (VictoriaMetrics 400, InfluxDB 3 404 or 405).
+_UNKNOWN_CALL: Final = frozenset({400, 404, 405, 501})
+_UNKNOWN_PLACE: Final = re.compile("(bucket|organization).* not found")
 _TOO_LARGE: Final = 413
 _EXPIRED: Final = re.compile("retention policy|retention period")
 
@@ -172,8 +174,8 @@ class Influx(AbstractContextManager["Influx"]):
                 rfc3339(first_ns), rfc3339(last_ns), predicate, bucket=self._target.bucket, org=self._target.org
             )
         except ApiException as error:
-            if _status(error) in _UNKNOWN_CALL and "bucket" not in _reason(error):
-                raise CannotDeleteError(f"{self._target} has no way to delete points") from error
+            if _status(error) in _UNKNOWN_CALL and not _UNKNOWN_PLACE.search(_reason(error)):
+                raise CannotDeleteError(f"{self._target} does not delete points ({_status(error)})") from error
             raise self._failed(error) from error
         except urllib3.exceptions.HTTPError as error:
             raise self._unreachable(error) from error

@@ -55,6 +55,7 @@ class InfluxServer:
         self.answers: list[Answer] = []
         self.refuses: Callable[[Point], str | None] = lambda _point: None
         self.on_write: Callable[[], None] = lambda: None
+        self.on_delete: Callable[[], None] = lambda: None
         self.writes: list[int] = []  # points of each write that was taken up
         self.gzipped = 0
         self.deletes: list[str] = []
@@ -236,6 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/v2/write":
             self._say(self._write(body, query))
         elif path == "/api/v2/delete":
+            self.influx.on_delete()
             self._say(self.influx.delete(body, query))
         elif path == "/api/v2/query":
             self._say(self.influx.flux(body))
@@ -245,11 +247,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _write(self, body: bytes, query: dict[str, str]) -> Answer:
         influx = self.influx
         influx.on_write()
-        if len(body) > influx.max_body:
-            return _error(413, "request too large", "cannot read data: points data is too large")
         if self.headers.get("Content-Encoding") == "gzip":
             influx.gzipped += 1
             body = gzip.decompress(body)
+        if len(body) > influx.max_body:
+            return _error(413, "request too large", "cannot read data: points data is too large")
         planned = influx.answers.pop(0) if influx.answers else None
         if planned is not None and not planned.after:
             return planned
@@ -260,6 +262,12 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.status == 0:  # nothing: the connection breaks
             self.close_connection = True
             return
+        try:
+            self._send(answer)
+        except OSError:  # who asked was killed
+            self.close_connection = True
+
+    def _send(self, answer: Answer) -> None:
         self.send_response(answer.status)
         self.send_header("X-Influxdb-Version", self.influx.version)
         for name, value in answer.headers.items():
