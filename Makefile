@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 ARGS ?=
 
-.PHONY: help setup demo test lint check bench pictures update clean
+.PHONY: help setup demo test lint check bench chaos pictures update clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -43,6 +43,9 @@ check: lint test ## Everything that CI checks
 bench: $(VENV)/.bench ## Measure what the docs state, beside other methods (ARGS="--full" and so on)
 	@$(BIN)/python benchmarks $(ARGS)
 	@echo && $(BIN)/python benchmarks/ingest.py
+
+chaos: $(VENV)/.ready ## Set the whole system on fire for 10 minutes a store, and look whether anything was lost (ARGS="--seed 7")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 $(VENV)/.bench: $(VENV)/.ready benchmarks/constraints.txt
 	@echo "Installing the methods that gonio is measured beside ..."

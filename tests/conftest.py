@@ -38,7 +38,7 @@ def _find(name: str) -> str | None:
 
 def pytest_report_header() -> str:
     """Say at the top which peers this run has."""
-    peers = ("mosquitto", "chromium", "dbus-daemon", "postgres", "victoria-metrics", "qemu-system-x86_64")
+    peers = ("mosquitto", "chromium", "dbus-daemon", "postgres", "victoria-metrics", "faketime", "qemu-system-x86_64")
     return "real peers: " + ", ".join(f"{p} {'found' if _find(p) else 'MISSING'}" for p in peers)
 
 

@@ -66,7 +66,8 @@ def reason_of(error: ValidationError) -> str:
     parts = []
     for fault in error.errors()[:3]:
         known = fault["loc"][:-1] if fault["type"] == "extra_forbidden" else fault["loc"]  # a stray name is content too
-        parts.append(f"{'.'.join(str(part) for part in known) or 'record'}: {fault['msg'][:100]}")
+        said = "no such choice" if fault["type"].startswith("union_tag") else fault["msg"]  # its text repeats the tag
+        parts.append(f"{'.'.join(str(part) for part in known) or 'record'}: {said[:100]}")
     more = error.error_count() - len(parts)
     return "; ".join(parts) + (f"; and {more} more" if more > 0 else "")
 

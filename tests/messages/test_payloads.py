@@ -226,8 +226,8 @@ def test_an_envelope_of_the_clinic_against_its_schema_is_refused(changes: dict[s
 @pytest.mark.parametrize(
     ("kind", "payload", "version", "reason"),
     [
-        (DownKind.COMMAND, '{"do":"explode"}', 1, "does not match any of the expected tags"),
-        (DownKind.COMMAND, "{}", 1, "Unable to extract tag"),
+        (DownKind.COMMAND, '{"do":"explode"}', 1, "^record: no such choice$"),
+        (DownKind.COMMAND, "{}", 1, "no such choice"),
         (DownKind.PROGRAM, '{"version":1}', 1, "required"),
         (DownKind.MESSAGE, "no json", 1, "JSON"),
         (DownKind.MESSAGE, "{}", 2, "not known here"),
