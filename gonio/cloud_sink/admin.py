@@ -6,16 +6,20 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
+from gonio.cloud_sink.audit_log import Entry, append
 from gonio.cloud_sink.bulk import ON_CONFLICT_SKIP, insert_rows
-from gonio.cloud_sink.derive import Derived, Source, derive
-from gonio.cloud_sink.intake import bindings_of, lock_kits
-from gonio.cloud_sink.schema import DERIVED, HOME_CLINIC, KIT_BINDINGS, KITS, PATIENTS, RECORDS
+from gonio.cloud_sink.derivation import derive_kit, strike
+from gonio.cloud_sink.kits import bindings_of, lock_kits
+from gonio.cloud_sink.schema import HOME_CLINIC, KIT_BINDINGS, KITS, PATIENTS, RECORDS
+from gonio.cloud_sink.schema_kinds import STAFF_VOIDS
 from gonio.errors import UsageError
-from gonio.messages import Kind, KitId, SessionSummary, new_record_id
+from gonio.messages import Kind, KitId, new_record_id
 
 MAX_NAME: Final = 200
+MAX_REASON: Final = 500
+RECORD_VOIDED: Final = "record-voided"  # in the audit log
 _KIT_ID: Final[TypeAdapter[str]] = TypeAdapter(KitId)
 
 
@@ -40,22 +44,35 @@ def add_patient(connection: Connection, name: str, time_zone: str) -> UUID:
     return patient_id
 
 
-def add_kit(connection: Connection, kit_id: str, label: str | None) -> None:
-    """Enter a kit, or give a known one a label (None leaves it); see ``Store.add_kit``."""
+def add_kit(connection: Connection, kit_id: str, label: str | None) -> bool:
+    """Enter a kit, or give a known one a label (None leaves it); see ``Store.add_kit``; whether that changed it."""
     try:
         _KIT_ID.validate_python(kit_id)
     except ValidationError as error:
         raise UsageError(f"{kit_id!r} is no kit id: 3 to 64 small letters, digits and dashes") from error
-    row = {"kit_id": kit_id, "clinic_id": HOME_CLINIC, "label": label or "", "first_seen_at": datetime.now(UTC)}
-    known = not insert_rows(connection, KITS, [row], ON_CONFLICT_SKIP)
-    if known and label is not None:
-        connection.execute(update(KITS).where(KITS.c.kit_id == kit_id).values(label=label))
+    row = {
+        "kit_id": kit_id,
+        "clinic_id": HOME_CLINIC,
+        "label": label or "",
+        "first_seen_at": datetime.now(UTC),
+        "has_voids": False,
+        "has_unsynchronised": False,
+    }
+    if insert_rows(connection, KITS, [row], ON_CONFLICT_SKIP):
+        return True
+    if label is None:
+        return False
+    columns = KITS.c
+    changed = connection.execute(
+        update(KITS).where(columns.kit_id == kit_id, columns.label != label).values(label=label)
+    )
+    return changed.rowcount > 0
 
 
 def bind_kit(
     connection: Connection, kit_id: str, patient_id: UUID, *, since: datetime, side: Literal["left", "right"] | None
-) -> None:
-    """Give a kit to a patient from a moment on; see ``Store.bind_kit``."""
+) -> bool:
+    """Give a kit to a patient from a moment on; see ``Store.bind_kit``; whether that changed anything."""
     add_kit(connection, kit_id, None)
     kit_clinic = lock_kits(connection, [kit_id], to_change=True)[kit_id]
     patient_clinic = connection.execute(
@@ -72,7 +89,7 @@ def bind_kit(
     if last is not None and last["bound_to"] is None and last["bound_from"] <= since:
         held = (last["patient_id"], last["side"])
         if held == (patient_id, side):
-            return
+            return False
     if last is not None and last["bound_from"] >= since:
         raise UsageError(
             f"kit {kit_id} was given to somebody at {last['bound_from'].isoformat()}: bind it from later on"
@@ -90,6 +107,7 @@ def bind_kit(
     }
     connection.execute(insert(KIT_BINDINGS).values(row))
     _rederive_kit(connection, kit_id)
+    return True
 
 
 def unbind_kit(connection: Connection, kit_id: str, *, at: datetime) -> None:
@@ -112,33 +130,35 @@ def rederive(connection: Connection) -> None:
         _rederive_kit(connection, kit_id)
 
 
+def void_record(connection: Connection, record_id: UUID, reason: str, by: str) -> bool:
+    """Strike out a session or a check-in; see ``Store.void_record``."""
+    reason = reason.strip()
+    if not 1 <= len(reason) <= MAX_REASON or not reason.isprintable():
+        raise UsageError(f"a void needs its reason: 1 to {MAX_REASON} printable characters")
+    columns = RECORDS.c
+    kit_id = connection.execute(
+        select(columns.kit_id).where(columns.record_id == record_id, columns.kind.in_([Kind.SESSION, Kind.CHECK_IN]))
+    ).scalar_one_or_none()
+    if kit_id is None:
+        raise UsageError(f"there is no session and no check-in {record_id}")
+    clinic_id = lock_kits(connection, [kit_id], to_change=True)[kit_id]
+    row = {
+        "record_id": record_id,
+        "clinic_id": clinic_id,
+        "reason": reason,
+        "voided_by": by,
+        "voided_at": datetime.now(UTC),
+    }
+    if not insert_rows(connection, STAFF_VOIDS, [row], ON_CONFLICT_SKIP):
+        return False
+    strike(connection, record_id, kit_id, bindings_of(connection, [kit_id]).get(kit_id, []))
+    append(connection, [Entry(clinic_id, by, RECORD_VOIDED, "record", str(record_id), reason)])
+    return True
+
+
 def _end(connection: Connection, binding_id: UUID, at: datetime) -> None:
     connection.execute(update(KIT_BINDINGS).where(KIT_BINDINGS.c.binding_id == binding_id).values(bound_to=at))
 
 
 def _rederive_kit(connection: Connection, kit_id: str) -> None:
-    columns = RECORDS.c
-    ids = select(columns.record_id).where(columns.kit_id == kit_id)
-    for table in DERIVED:
-        connection.execute(delete(table).where(table.c.record_id.in_(ids)))
-    bindings = bindings_of(connection, [kit_id]).get(kit_id, [])
-    derived = Derived()
-    rows = connection.execute(
-        select(
-            columns.record_id,
-            columns.clinic_id,
-            columns.kit_id,
-            columns.kind,
-            columns.captured_utc,
-            columns.received_at,
-            columns.clock,
-            columns.payload,
-        ).where(columns.kit_id == kit_id)
-    )
-    for row in rows.mappings():
-        header = {name: value for name, value in row.items() if name != "payload"}
-        is_session = row["kind"] == Kind.SESSION
-        summary = SessionSummary.model_validate_json(row["payload"]) if is_session else None
-        derive(Source(**header, summary=summary), bindings, derived)
-    for table in reversed(DERIVED):
-        insert_rows(connection, table, derived.rows[table])
+    derive_kit(connection, kit_id, bindings_of(connection, [kit_id]).get(kit_id, []))

@@ -1,16 +1,23 @@
-"""Rows of the derived tables from one record and its kit's bindings: pure, so that they can be made again."""
+"""Rows of the derived tables from one record and what the book says around it: pure, so that they can be made again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Table
 
 from gonio.cloud_sink.bulk import Row
-from gonio.cloud_sink.schema import DAY_ENTRIES, DERIVED, SESSIONS
-from gonio.messages import Kind, SessionSummary
+from gonio.cloud_sink.clock_repair import Repair
+from gonio.cloud_sink.schema import DAY_ENTRIES, SESSIONS
+from gonio.cloud_sink.schema_down import DOWN_RECEIPTS
+from gonio.cloud_sink.schema_kinds import CHECK_INS, CLOCK_REPAIRS, DERIVED, PATIENT_MESSAGES, PREFERENCES, VOIDS
+from gonio.messages import CheckIn, PatientMessage, Payload, Preference, Receipt, SessionSummary, VoidReport
+
+#: Derived tables whose rows follow from one record; ``clock_repairs`` follow from several.
+OF_A_RECORD: Final = tuple(table for table in DERIVED if table is not CLOCK_REPAIRS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,79 +32,126 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What of a record the derivation needs."""
+    """A record in the book as the derivation needs it; ``clock`` and ``captured_utc`` are as sent."""
 
     record_id: UUID
     clinic_id: UUID
     kit_id: str
-    kind: str
+    boot_id: UUID
+    monotonic_ns: int
     captured_utc: datetime
     received_at: datetime
     clock: str
-    summary: SessionSummary | None
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """Voids of one record, as far as they matter: whether a person said so, or simulators only."""
+
+    by_person: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Derived:
     """Rows to insert, by table."""
 
-    rows: dict[Table, list[Row]] = field(default_factory=lambda: {table: [] for table in DERIVED})
+    rows: dict[Table, list[Row]] = field(default_factory=lambda: {table: [] for table in OF_A_RECORD})
 
 
-def whose(source: Source, bindings: Sequence[Binding]) -> Binding | None:
+def whose(at: datetime, clock: str, received_at: datetime, bindings: Sequence[Binding]) -> Binding | None:
     """Find the binding in force when a record was captured, or None.
 
     A clock that was not synchronised cannot say when that was. Such a record belongs to a patient only where there
     is no choice: the kit had been bound to that one patient and to no other before the record arrived. Otherwise it
     stays without a patient rather than on a wrong patient's page.
+
+    Args:
+        at: the moment in force: as captured, or as repaired.
+        clock: ``synchronised``, ``repaired`` or ``unsynchronised``.
+        received_at: when the record arrived.
+        bindings: of its kit, in order of time.
     """
-    if source.clock == "synchronised":
+    if clock != "unsynchronised":
         for binding in bindings:
-            if binding.bound_from <= source.captured_utc and (
-                binding.bound_to is None or source.captured_utc < binding.bound_to
-            ):
+            if binding.bound_from <= at and (binding.bound_to is None or at < binding.bound_to):
                 return binding
         return None
-    possible = [b for b in bindings if b.bound_from <= source.received_at]
+    possible = [b for b in bindings if b.bound_from <= received_at]
     return possible[0] if len({b.patient_id for b in possible}) == 1 else None
 
 
-def derive(source: Source, bindings: Sequence[Binding], into: Derived) -> None:
-    """Add the rows that follow from one record."""
-    binding = whose(source, bindings)
-    if source.summary is not None:
-        into.rows[SESSIONS].append(_session(source, source.summary, binding))
-    if binding is not None and source.kind in {Kind.SESSION, Kind.CHECK_IN}:
-        into.rows[DAY_ENTRIES].append(
-            {
-                "record_id": source.record_id,
-                "clinic_id": source.clinic_id,
-                "patient_id": binding.patient_id,
-                "kit_id": source.kit_id,
-                "local_date": source.captured_utc.astimezone(ZoneInfo(binding.time_zone)).date(),
-                "kind": source.kind,
-                "source": source.summary.source if source.summary else "self-report",
-                "clock": source.clock,
-                "received_at": source.received_at,
-            }
-        )
+def derive(
+    source: Source,
+    bindings: Sequence[Binding],
+    into: Derived,
+    *,
+    found: Repair | None = None,
+    struck: Struck | None = None,
+) -> None:
+    """Add the rows that follow from one record.
+
+    Args:
+        source: the record.
+        bindings: of its kit, in order of time.
+        into: where the rows go.
+        found: what is known of its true moment, where its clock was not synchronised.
+        struck: what voids it, if anything does: what a simulator voids is struck out only if it is simulated itself.
+    """
+    at, clock = source.captured_utc, source.clock
+    if found is not None and found.at is not None:
+        at, clock = found.at, "repaired"
+    binding = whose(at, clock, source.received_at, bindings)
+    head: Row = {"record_id": source.record_id, "clinic_id": source.clinic_id, "kit_id": source.kit_id}
+    owned = head | {"patient_id": binding.patient_id if binding else None}
+    placed = {"at": at, "clock": clock}
+    match source.payload:
+        case SessionSummary() | CheckIn() as told:
+            voided = struck is not None and (struck.by_person or told.simulated)
+            if isinstance(told, SessionSummary):
+                into.rows[SESSIONS].append(owned | _session(told, at, clock) | {"voided": voided})
+            else:
+                into.rows[CHECK_INS].append(owned | placed | _check_in(told) | {"voided": voided})
+            if binding is not None and not voided:
+                into.rows[DAY_ENTRIES].append(
+                    owned
+                    | {
+                        "local_date": at.astimezone(ZoneInfo(binding.time_zone)).date(),
+                        "kind": "session" if isinstance(told, SessionSummary) else "check-in",
+                        "source": _source(told),
+                        "clock": clock,
+                        "received_at": source.received_at,
+                    }
+                )
+        case VoidReport() as told:
+            row = head | placed | _fields(told, "said_by", "author", "reason")
+            into.rows[VOIDS].append(row | {"target": told.record_id})
+        case PatientMessage() as told:
+            row = owned | placed | _fields(told, "said_by", "author", "answers", "about", "ask")
+            into.rows[PATIENT_MESSAGES].append(row)
+        case Preference():
+            into.rows[PREFERENCES].append(owned | placed)
+        case Receipt() as told:
+            row = head | _fields(told, "of", "status", "reason") | {"of_kind": told.of_kind.value}
+            into.rows[DOWN_RECEIPTS].append(row | {"at": at, "received_at": source.received_at})
 
 
-def _session(source: Source, summary: SessionSummary, binding: Binding | None) -> Row:
-    return {
-        "record_id": source.record_id,
-        "clinic_id": source.clinic_id,
-        "kit_id": source.kit_id,
-        "patient_id": binding.patient_id if binding else None,
-        "sitting_id": summary.sitting_id,
-        "exercise": summary.exercise,
-        "side": summary.side,
-        "source": summary.source,
-        "started_at": source.captured_utc,
-        "duration_s": summary.duration_s,
-        "interrupted": summary.interrupted,
-        "rep_count": len(summary.reps),
-        "max_flexion_deg": summary.max_flexion_deg,
-        "min_flexion_deg": summary.min_flexion_deg,
-        "ok_fraction": summary.ok_fraction,
-    }
+def _source(told: SessionSummary | CheckIn) -> str:
+    if isinstance(told, SessionSummary):
+        return told.source
+    return "simulated" if told.simulated else "self-report"
+
+
+def _session(told: SessionSummary, at: datetime, clock: str) -> Row:
+    names = ("sitting_id", "exercise", "side", "source", "duration_s", "interrupted")
+    values = ("max_flexion_deg", "min_flexion_deg", "ok_fraction")
+    return _fields(told, *names, *values) | {"started_at": at, "clock": clock, "rep_count": len(told.reps)}
+
+
+def _check_in(told: CheckIn) -> Row:
+    names = ("said_by", "author", "about", "follows", "sitting_id", "effort", "stop_reason", "urgent")
+    return _fields(told, *names, "pain_before", "pain_during", "pain_after")
+
+
+def _fields(told: Payload, *names: str) -> Row:
+    return {name: getattr(told, name) for name in names}

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, insert, select, tuple_, update
 
 from gonio.cloud_sink import audit_log
 from gonio.cloud_sink.bulk import ON_CONFLICT_SKIP, in_slices, insert_rows
-from gonio.cloud_sink.intake import lock_kits
+from gonio.cloud_sink.kits import lock_kits
 from gonio.cloud_sink.schema_down import DOWN_OUTBOXES, DOWN_RECEIPTS, DOWN_RECORDS
 from gonio.errors import UsageError
 from gonio.messages import (

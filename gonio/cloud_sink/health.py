@@ -32,6 +32,20 @@ class NewestHealth:
         self._known: dict[str, Row] = {row["kit_id"]: dict(row) for row in found}
         self._newer: dict[str, Row] = {}
 
+    def may_be_first(self, reports: Sequence[Accepted]) -> list[Accepted]:
+        """Give the reports of a right clock that may be the first such of their boot: none in the usual course."""
+        return [report for report in reports if report.envelope.clock == "synchronised" and not self._is_later(report)]
+
+    def _is_later(self, report: Accepted) -> bool:
+        """Tell whether the report in the book is of the same boot, before this one, and of a right clock too."""
+        known = self._known.get(report.envelope.kit_id)
+        return (
+            known is not None
+            and known["clock"] == "synchronised"
+            and known["boot_id"] == report.envelope.boot_id
+            and known["monotonic_ns"] < report.envelope.monotonic_ns
+        )
+
     def take(self, judged: Accepted) -> AckStatus:
         """Take one report; ``REPEATED`` says that a newer one was there."""
         row = _row(judged)

@@ -8,20 +8,22 @@ and at last the audit log's head.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Connection, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from gonio.cloud_sink.alarm import Alarm
-from gonio.cloud_sink.bulk import ON_CONFLICT_SKIP, Row, in_slices, insert_rows
-from gonio.cloud_sink.derive import Binding, Derived, Source, derive
+from gonio.cloud_sink.bulk import Row, in_slices, insert_rows
+from gonio.cloud_sink.clock_evidence import keep_first_ticks
+from gonio.cloud_sink.derivation import concerns_others, derive_new
 from gonio.cloud_sink.health import NewestHealth
 from gonio.cloud_sink.judge import Accepted, Refused, refuse
+from gonio.cloud_sink.kits import KnownKit, bindings_of, know_kits
 from gonio.cloud_sink.projection.marks import mark_new
 from gonio.cloud_sink.quarantine import Quarantine
-from gonio.cloud_sink.schema import DERIVED, HOME_CLINIC, KIT_BINDINGS, KITS, PATIENTS, RECORDS
+from gonio.cloud_sink.schema import RECORDS
 from gonio.cloud_sink.schema_places import RECORD_PLACES
 from gonio.messages import Ack, AckStatus, Kind
 
@@ -45,23 +47,21 @@ class Intake:
         """
         self._connection = connection
         self._batch = batch
-        self._derived = Derived()
         self._quarantine = Quarantine()
 
     def run(self) -> list[Ack | None]:
         """Decide and write; one answer for each element, None where no record id could be read to answer to."""
-        self._clinic_of = _know_kits(self._connection, self._batch)
-        self._bindings = bindings_of(self._connection, sorted(self._clinic_of))
+        kits = _know(self._connection, self._batch)
+        self._clinic_of = {kit_id: kit.clinic_id for kit_id, kit in kits.items()}
+        bindings = bindings_of(self._connection, sorted(kits))
         numbered = [j for _, j, _ in self._batch if isinstance(j, Accepted) and j.envelope.kind is not Kind.HEALTH]
         self._hash_of: dict[UUID, bytes] = {}
         self._removed: set[UUID] = set()  # ids of which only the place is left: retention took the record
         self._new = self._insert_new(numbered)
-        for judged in self._new.values():
-            derive(self._source(judged), self._bindings.get(judged.envelope.kit_id, ()), self._derived)
-        for table in reversed(DERIVED):
-            insert_rows(self._connection, table, self._derived.rows[table])
         reports = [j for _, j, _ in self._batch if isinstance(j, Accepted) and j.envelope.kind is Kind.HEALTH]
         self._health = NewestHealth(self._connection, reports)
+        ticks = keep_first_ticks(self._connection, self._health.may_be_first(reports), self._clinic_of)
+        derive_new(self._connection, list(self._new.values()), kits, bindings, ticks)
         answers = [self._answer(kit, judged, received_at) for kit, judged, received_at in self._batch]
         self._health.write(self._connection, self._clinic_of)
         self._quarantine.write(self._connection, self._clinic_of)
@@ -155,19 +155,6 @@ class Intake:
             "content_hash": judged.content_hash,
         }
 
-    def _source(self, judged: Accepted) -> Source:
-        envelope = judged.envelope
-        return Source(
-            envelope.record_id,
-            self._clinic_of[envelope.kit_id],
-            envelope.kit_id,
-            envelope.kind.value,
-            judged.captured_utc,
-            judged.received_at,
-            envelope.clock,
-            judged.summary,
-        )
-
     # --- answers ---
 
     def _answer(self, kit: str | None, judged: Accepted | Refused, received_at: datetime) -> Ack | None:
@@ -194,65 +181,14 @@ class Intake:
         return Ack(record_id=refused.record_id, status=AckStatus.REJECTED, reason=refused.reason)
 
 
-def lock_kits(connection: Connection, kits: Sequence[str], *, to_change: bool) -> dict[str, Any]:
-    """Hold kits' rows until the transaction ends, and give each one's clinic; SQLite's one writer needs no more.
-
-    Args:
-        connection: within a transaction that writes.
-        kits: their ids, sorted.
-        to_change: to change who has them, which nobody may meanwhile read; else to read that.
-    """
-    columns = KITS.c
-    found = in_slices(
-        kits,
-        lambda ids: connection.execute(
-            select(columns.kit_id, columns.clinic_id)
-            .where(columns.kit_id.in_(ids))
-            .order_by(columns.kit_id)
-            .with_for_update(read=not to_change, key_share=not to_change)
-        ),
-    )
-    return dict(found)
-
-
-def bindings_of(connection: Connection, kits: Sequence[str]) -> dict[str, list[Binding]]:
-    """Give the bindings of some kits, each kit's in order of time."""
-    found: dict[str, list[Binding]] = {}
-    rows = in_slices(
-        kits,
-        lambda ids: connection.execute(
-            select(
-                KIT_BINDINGS.c.kit_id,
-                KIT_BINDINGS.c.patient_id,
-                PATIENTS.c.time_zone,
-                KIT_BINDINGS.c.bound_from,
-                KIT_BINDINGS.c.bound_to,
-            )
-            .join(PATIENTS, PATIENTS.c.patient_id == KIT_BINDINGS.c.patient_id)
-            .where(KIT_BINDINGS.c.kit_id.in_(ids))
-            .order_by(KIT_BINDINGS.c.bound_from)
-        ),
-    )
-    for kit_id, patient_id, time_zone, bound_from, bound_to in rows:
-        found.setdefault(kit_id, []).append(Binding(patient_id, time_zone, bound_from, bound_to))
-    return found
-
-
-def _know_kits(connection: Connection, batch: Sequence[Judged]) -> dict[str, Any]:
-    """Lock the kits of a batch and give their clinics.
-
-    A kit that the broker let in and nobody has entered is entered: its records wait for a patient, unlost.
-    """
-    clinic_of = lock_kits(connection, sorted({kit for kit, _, _ in batch if kit is not None}), to_change=False)
-    unknown: dict[str, Row] = {}
+def _know(connection: Connection, batch: Sequence[Judged]) -> dict[str, KnownKit]:
+    """Lock and know the kits of a batch."""
+    new: dict[str, datetime] = {}
     for _, judged, received_at in batch:
-        if isinstance(judged, Accepted) and (kit := judged.envelope.kit_id) not in clinic_of:
-            row = {"kit_id": kit, "clinic_id": HOME_CLINIC, "label": "", "first_seen_at": received_at}
-            unknown.setdefault(kit, row)
-    if unknown:
-        insert_rows(connection, KITS, [unknown[kit] for kit in sorted(unknown)], ON_CONFLICT_SKIP)
-        clinic_of |= lock_kits(connection, sorted(unknown), to_change=False)
-    return clinic_of
+        if isinstance(judged, Accepted):
+            new.setdefault(judged.envelope.kit_id, received_at)
+    alone = {j.envelope.kit_id for _, j, _ in batch if isinstance(j, Accepted) and concerns_others(j)}
+    return know_kits(connection, sorted({kit for kit, _, _ in batch if kit is not None}), new, alone)
 
 
 def _place(judged: Accepted) -> Place:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from gonio.cloud_sink.alarm import Alarm
 from gonio.cloud_sink.model import Unreadable
-from gonio.messages import BadRecord, Envelope, MessageError, SessionSummary, read_payload
+from gonio.messages import BadRecord, Envelope, MessageError, Payload, read_payload
 
 #: No kit of ours captured anything before this: an earlier moment from a synchronised clock is a fault.
 EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -22,13 +22,13 @@ MAX_REASON: Final = 400  # below what Ack and the quarantine take
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A record that may be stored; ``summary`` is there for sessions only."""
+    """A record that may be stored, with its payload as a value."""
 
     envelope: Envelope
     captured_utc: datetime
     received_at: datetime
     content_hash: bytes
-    summary: SessionSummary | None
+    payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,8 @@ def _accept(envelope: Envelope, received_at: datetime) -> Accepted:
         captured_utc,
         received_at,
         hashlib.sha256(envelope.signed_bytes()).digest(),
-        _read_payload(envelope),
+        read_payload(envelope),
     )
-
-
-def _read_payload(envelope: Envelope) -> SessionSummary | None:
-    payload = read_payload(envelope)
-    return payload if isinstance(payload, SessionSummary) else None
 
 
 def _one_line(reason: str) -> str:

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from gonio.cloud_sink import down
 from gonio.cloud_sink.bulk import in_slices, insert_rows
-from gonio.cloud_sink.intake import lock_kits
+from gonio.cloud_sink.kits import lock_kits
 from gonio.cloud_sink.schema import KIT_HEALTH, QUARANTINE, RECORDS
 from gonio.cloud_sink.schema_down import RECALLS
 from gonio.messages import HealthReport, Resend

@@ -1,10 +1,10 @@
 """The tables of the clinic's book.
 
 Two sorts of table. *Evidence* (``records``, ``quarantine``, ``kit_health``) keeps what kits sent, as they sent it.
-*Derived* (``sessions``, ``day_entries``) is computed from evidence and bindings in the transaction that changes either,
-and can be made again from them at any time; ``repetitions`` is a view of the sessions' payloads. Every table has
-``clinic_id``. Types are those that SQLite and PostgreSQL share. A change here needs a migration beside it; a test
-compares the two.
+*Derived* (``sessions``, ``day_entries``, and what ``schema_kinds.DERIVED`` names) is computed from evidence and
+bindings in the transaction that changes either, and can be made again from them at any time; ``repetitions`` is a view
+of the sessions' payloads. Every table has ``clinic_id``. Types are those that SQLite and PostgreSQL share. A change
+here needs a migration beside it; a test compares the two.
 """
 
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     Uuid,
+    false,
 )
 
 
@@ -92,6 +93,9 @@ KITS: Final = Table(
     _clinic(),
     Column("label", String(200), nullable=False),
     Column("first_seen_at", UtcDateTime, nullable=False),
+    # of records by which others are to be read; once set it stays, and most kits never have one
+    Column("has_voids", Boolean, nullable=False, server_default=false()),
+    Column("has_unsynchronised", Boolean, nullable=False, server_default=false()),
 )
 
 PATIENTS: Final = Table(
@@ -138,7 +142,17 @@ RECORDS: Final = Table(
     Column("signature", String(256), nullable=True),
     Column("payload", Text, nullable=False),  # the very text that the kit stored and signed
     Column("content_hash", LargeBinary(32), nullable=False),  # SHA-256 of Envelope.signed_bytes()
-    Index(None, "kit_id", "captured_utc"),
+    Index(None, "kit_id", "boot_id", "monotonic_ns"),
+)
+
+#: Few rows: the records whose clock may yet be repaired.
+Index(
+    "ix_records_unsynchronised",
+    RECORDS.c.kit_id,
+    RECORDS.c.boot_id,
+    RECORDS.c.monotonic_ns,
+    sqlite_where=RECORDS.c.clock == "unsynchronised",
+    postgresql_where=RECORDS.c.clock == "unsynchronised",
 )
 
 #: The newest ``health`` of each kit.
@@ -188,7 +202,9 @@ SESSIONS: Final = Table(
     Column("exercise", String(48), nullable=False),
     Column("side", String(8), nullable=False),
     Column("source", String(16), nullable=False),
-    Column("started_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),  # the moment in force: as captured, or as repaired
+    Column("clock", String(16), nullable=False),  # synchronised, repaired, unsynchronised
+    Column("voided", Boolean, nullable=False),
     Column("duration_s", Double, nullable=False),
     Column("interrupted", Boolean, nullable=False),
     Column("rep_count", Integer, nullable=False),
@@ -199,7 +215,7 @@ SESSIONS: Final = Table(
     Index(None, "kit_id", "started_at"),
 )
 
-#: The ledger of days with data: one row for each session or check-in of a known patient.
+#: The ledger of days with data: one row for each session or check-in of a known patient that is not struck out.
 DAY_ENTRIES: Final = Table(
     "day_entries",
     METADATA,
@@ -210,10 +226,7 @@ DAY_ENTRIES: Final = Table(
     Column("local_date", Date, nullable=False),  # of capture, in the patient's time zone
     Column("kind", String(32), nullable=False),
     Column("source", String(16), nullable=False),  # sensor, simulated, recording, self-report
-    Column("clock", String(16), nullable=False),
+    Column("clock", String(16), nullable=False),  # synchronised, repaired, unsynchronised
     Column("received_at", UtcDateTime, nullable=False),
     Index(None, "patient_id", "local_date"),
 )
-
-#: Derived tables, in an order in which they may be emptied.
-DERIVED: Final = (DAY_ENTRIES, SESSIONS)
