@@ -4,6 +4,7 @@ import asyncio
 import platform
 from collections.abc import Mapping, Sequence
 
+from gonio.gateway.housekeeping import DiskState
 from gonio.gateway.records import Capture
 from gonio.gateway.store import KitStore
 from gonio.gateway.summary import SOFTWARE
@@ -16,6 +17,7 @@ async def health_envelope(
     capture: Capture,
     *,
     held: int,
+    disk: DiskState | None,
     batteries: Mapping[Segment, int],
     troubles: Sequence[str | None],
 ) -> Envelope:
@@ -25,17 +27,23 @@ async def health_envelope(
         store: for the counts of the outbox.
         capture: this moment.
         held: records that the disk has refused so far.
+        disk: how much room there is; None where it is not known.
         batteries: last known charge of each sensor, 0 to 100.
         troubles: what is wrong, in words; None where nothing is.
     """
-    counts = await asyncio.to_thread(store.counts)
+    counts, head = await asyncio.to_thread(lambda: (store.counts(), store.head()))
     report = HealthReport(
         software=SOFTWARE,
         platform=f"{platform.system()} {platform.machine()}"[:64],
+        outbox_id=head.outbox_id,
+        last_sequence=head.last_sequence,
         pending=counts.pending + held,
+        oldest_pending=head.oldest_pending,
         rejected=counts.rejected,
+        disk_free_mb=disk.free_bytes // 2**20 if disk else None,
+        days_left=disk.days_left if disk else None,
         batteries_percent=dict(batteries),
-        troubles=tuple(trouble[:200] for trouble in troubles if trouble),
+        troubles=tuple(trouble[:200] for trouble in troubles if trouble)[:8],
     )
     return Envelope(
         record_id=new_record_id(),

@@ -18,10 +18,12 @@ from gonio.errors import GonioError, UsageError
 from gonio.gateway.brief import absences
 from gonio.gateway.calibrations import Mounting, after_session, fresh_enough
 from gonio.gateway.clock import KitClock
+from gonio.gateway.commands import CommandDesk, CommandHook, CommandName
 from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import Listener, Trouble
 from gonio.gateway.groups import first_error
 from gonio.gateway.health import health_envelope
+from gonio.gateway.housekeeping import Housekeeper
 from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.links.bluez import system_bluetooth
 from gonio.gateway.links.board import StatusBoard
@@ -33,9 +35,11 @@ from gonio.gateway.records import PairedSensor
 from gonio.gateway.sensors import Sensors
 from gonio.gateway.session import FinishedSession, SessionRunner, recover
 from gonio.gateway.settings import KitSettings
+from gonio.gateway.spool import SpoolKeeper
 from gonio.gateway.store import KitStore
 from gonio.gateway.summary import SOFTWARE, SessionPlan
-from gonio.gateway.uplink import Uplink, UplinkTiming
+from gonio.gateway.uplink import Uplink, UplinkHooks, UplinkTiming
+from gonio.gateway.uplink_status import UplinkBoard
 from gonio.messages import Envelope
 from gonio.recording import RecordingMeta, RecordingWriter
 from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, Segment, Side
@@ -69,6 +73,7 @@ class Kit:
         client_backend: type[BaseBleakClient] | None = None,
         bluetooth: BluetoothService | None = None,
         uplink_timing: UplinkTiming | None = None,
+        commands: Mapping[CommandName, CommandHook] | None = None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -80,6 +85,7 @@ class Kit:
             client_backend: bleak's client likewise.
             bluetooth: the computer's Bluetooth, where it is not what these two say.
             uplink_timing: how patient the uplink is.
+            commands: what of the clinic's commands can be carried out, and how; all others are refused.
         """
         self.settings = settings
         self._source: Literal["sensor", "simulated", "recording"] = source
@@ -98,6 +104,7 @@ class Kit:
             on_change=StatusBoard(settings.data_dir, now=self._clock.now).changed,
         )
         self._timing = uplink_timing
+        self._commands = commands or {}
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[object]] = []
         self._sitting_id = uuid.uuid4()
@@ -117,6 +124,10 @@ class Kit:
             self.store = self._stack.enter_context(opened)
             self.recovered = await asyncio.to_thread(recover, self.store)
             self._keeper = RecordKeeper(self.store)
+            desk = CommandDesk(self.store, self._clock, self._commands)
+            spool = SpoolKeeper(self.store, self.settings.keys())
+            self._housekeeper = Housekeeper(self.store, self._clock, self.settings.keep_days)
+            await self._housekeeper.look()
             self.uplink = Uplink(
                 self.store,
                 address,
@@ -124,11 +135,19 @@ class Kit:
                 mqtt_version=self.settings.mqtt_version,
                 timing=self._timing,
                 health=self._health,
+                hooks=UplinkHooks(
+                    capture=self._clock.capture,
+                    on_down=desk.called,
+                    on_change=UplinkBoard(self.settings.data_dir).changed,
+                ),
             )
             group = await self._stack.enter_async_context(asyncio.TaskGroup())
             self._tasks = [
                 group.create_task(self.uplink.run(), name="kit-uplink"),
                 group.create_task(self._keeper.run(), name="kit-keeper"),
+                group.create_task(self._housekeeper.run(), name="kit-housekeeper"),
+                group.create_task(desk.run(), name="kit-commands"),
+                group.create_task(spool.run(), name="kit-spool"),
             ]
         except BaseException:
             await self._stack.aclose()
@@ -233,7 +252,8 @@ class Kit:
             exercise: its name; None for the settings', and where that is None too it is recognised.
             side: the leg; None for the settings'.
             goal: what every repetition is to reach; None for the settings'.
-            program: the exercises prescribed, among which one is recognised; all when empty.
+            program: the exercises among which one is recognised; when empty those of the program in force, and where
+                there is none all.
             listener: told of everything as it happens; must return at once and not raise.
 
         Raises:
@@ -245,6 +265,7 @@ class Kit:
         for name in (exercise, *program):
             if name is not None and name not in EXERCISES:
                 raise UsageError(f"the exercise {name} is not known; it is one of {', '.join(EXERCISES)}")
+        program = program or await asyncio.to_thread(self._prescribed)
         self._keeper.require_room()
         self._stop_wanted = False
         pairing = self._pairing()
@@ -277,6 +298,12 @@ class Kit:
             )
         await self._keep_calibration(mounting, finished)
         return finished
+
+    def _prescribed(self) -> tuple[str, ...]:
+        """Name the exercises of today's program that sensors can recognise."""
+        program = self.store.program_on(self._clock.now().date())
+        names = dict.fromkeys(one.exercise for one in program.exercises) if program and not program.paused else {}
+        return tuple(name for name in names if name in EXERCISES)
 
     def pose(self, seconds: float, flexion_deg: float = 0.0) -> None:
         """Tell the running session that from now on the knee is held still at a known flexion, for some seconds.
@@ -338,10 +365,18 @@ class Kit:
     # --- health ------------------------------------------------------------------------------------------------------
 
     async def _health(self) -> Envelope:
+        status = self.uplink.status
         return await health_envelope(
             self.store,
             self._clock.capture(),
             held=self._keeper.held,
+            disk=self._housekeeper.state,
             batteries=self._sensors.batteries,
-            troubles=(self._keeper.trouble, self.uplink.status.trouble),
+            troubles=(
+                self._keeper.trouble,
+                self._housekeeper.trouble,
+                status.refused,
+                status.unanswered,
+                status.trouble,
+            ),
         )

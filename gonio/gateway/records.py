@@ -100,6 +100,25 @@ class OutboxHead:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseSize:
+    """How large the kit's database is.
+
+    Attributes:
+        page_bytes: of one page.
+        pages: of the file.
+        free_pages: of them that hold nothing.
+        records: in the outbox, in any state.
+        recent: of them captured on or after the day that was asked for.
+    """
+
+    page_bytes: int
+    pages: int
+    free_pages: int
+    records: int
+    recent: int
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedRecord:
     """A record that the clinic refused; the kit keeps it."""
 

@@ -48,6 +48,7 @@ class KitSettings(BaseSettings):
     target_hold_s: float | None = Field(default=None, gt=0, le=120, description="each to be held at least, s")
     keep_calibration: bool = Field(default=True, description="begin with what the last session found, where it fits")
     adapter_slots: int = Field(default=SLOTS, ge=1, le=16, description="sensors that one Bluetooth adapter may carry")
+    keep_days: int = Field(default=400, ge=1, le=3650, description="records are kept so long once the clinic has them")
     scan_s: float = Field(default=10.0, gt=0, le=300, description="how long to look for sensors, s")
 
     @classmethod

@@ -16,14 +16,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from gonio.errors import UsageError
-from gonio.gateway import inbox, outbox, sessions_kept
+from gonio.gateway import compaction, inbox, outbox, sessions_kept
 from gonio.gateway.calibrations import KeptCalibration, Mounting, calibration_text, read_calibration
 from gonio.gateway.database import (
     DATABASE_NAME,
     DirectoryLock,
+    StoreWriteError,
     faults_named,
     open_database,
     open_for_reading,
@@ -33,6 +34,7 @@ from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource, key_check
 from gonio.gateway.nameplate import Nameplate, keep_plate, read_plate
 from gonio.gateway.records import (
     Capture,
+    DatabaseSize,
     Draft,
     OpenSession,
     OutboxCounts,
@@ -41,8 +43,11 @@ from gonio.gateway.records import (
     Priority,
     RejectedRecord,
 )
+from gonio.gateway.reserve import Reserve
 from gonio.messages import Ack, DownEnvelope, DownKind, Envelope, Kind, Program
 from gonio.signal.consts import Segment
+
+_T = TypeVar("_T")
 
 
 class KitStore:
@@ -53,6 +58,7 @@ class KitStore:
         self.path = path
         self._db = connection
         self._directory_lock = lock
+        self._reserve = Reserve(path.parent)
         self._mutex = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         self._closed = False
@@ -132,6 +138,21 @@ class KitStore:
             if self._closed:
                 raise UsageError("the kit's store is closed")
             yield self._db
+
+    def _insist(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Write in a transaction; where the disk refuses, once more with the room of the reserve.
+
+        Raises:
+            StoreWriteError: the disk did not take it; nothing is written.
+        """
+        try:
+            with self._transaction() as db:
+                return write(db)
+        except StoreWriteError:
+            if not self._reserve.release():
+                raise
+        with self._transaction() as db:
+            return write(db)
 
     # --- identity ----------------------------------------------------------------------------------------------------
 
@@ -223,8 +244,7 @@ class KitStore:
         Raises:
             StoreWriteError: the disk did not take it; nothing of this call is written.
         """
-        with self._transaction() as db:
-            sessions_kept.journal(db, session, first_rep, first_point)
+        self._insist(lambda db: sessions_kept.journal(db, session, first_rep, first_point))
 
     def open_session_ids(self) -> list[uuid.UUID]:
         """Name the sessions in the journal, oldest first."""
@@ -257,12 +277,16 @@ class KitStore:
             StoreWriteError: the disk did not take it; nothing is written and no number is used up.
             ValueError: the record would not be accepted on the wire (pydantic's ValidationError); likewise.
         """
-        with self._transaction() as db:
+
+        def write(db: sqlite3.Connection) -> Envelope:
             envelope = outbox.stored(db, self.kit_id, draft.record_id) or outbox.insert(db, self.kit_id, draft)
             if closes is not None:
                 sessions_kept.forget(db, closes)
             if draft.kind is Kind.RECEIPT:
                 inbox.note_receipt(db, draft)
+            return envelope
+
+        envelope = self._insist(write)
         self._tell_listeners()
         return envelope
 
@@ -305,8 +329,8 @@ class KitStore:
         A refused record stays, with the reason. "stored" has the last word: a record that the clinic has is not
         refused by an older answer that comes late. Ids that are not ours are passed over.
         """
-        with self._transaction() as db:
-            return outbox.settle(db, acks)
+        words = tuple(acks)
+        return self._insist(lambda db: outbox.settle(db, words))
 
     def counts(self) -> OutboxCounts:
         """Count the records by state."""
@@ -322,6 +346,43 @@ class KitStore:
         """Give the records that the clinic refused, oldest first, with its reasons."""
         with self._reading() as db:
             return outbox.rejected(db)
+
+    # --- disk --------------------------------------------------------------------------------------------------------
+
+    def size(self, since: str) -> DatabaseSize:
+        """Tell how large the database is.
+
+        Args:
+            since: a day, as ISO 8601 has it, from which on records count as recent.
+        """
+        with self._reading() as db:
+            return compaction.size(db, since)
+
+    def stamp_acknowledged(self, now_s: int) -> None:
+        """Note of acknowledged records that they are so now, s since 1970 by a clock that can be trusted."""
+        self._insist(lambda db: compaction.stamp(db, now_s))
+
+    def drop_older(self, before_s: int) -> int:
+        """Delete some records that were acknowledged before a moment; gives how many, 0 when none is left."""
+        return self._insist(lambda db: compaction.drop_older(db, before_s))
+
+    def drop_oldest(self) -> int:
+        """Delete some of the oldest acknowledged records; gives how many, 0 when none may be deleted."""
+        return self._insist(compaction.drop_oldest)
+
+    def give_back_pages(self, *, rebuild: bool) -> None:
+        """Give the database's free pages back to the disk.
+
+        Args:
+            rebuild: a database that cannot do so yet may be rebuilt once; that takes its size on the disk again.
+        """
+        with self._reading() as db:
+            compaction.give_back_pages(db, rebuild=rebuild)
+
+    def restore_reserve(self) -> bool:
+        """Set the reserve aside where it is not; False where the disk has no room for it."""
+        with self._mutex:
+            return self._reserve.restore()
 
     # --- inbox -------------------------------------------------------------------------------------------------------
 
