@@ -7,16 +7,18 @@ from uuid import UUID
 
 import typer
 
+from gonio.cli import clinic_down
 from gonio.errors import UsageError
 
 if TYPE_CHECKING:
     from gonio.cloud_sink.store import Store
 
-app = typer.Typer(help="Patients of the clinic, and which kit is whose.", no_args_is_help=True)
+app = typer.Typer(help="Patients of the clinic, which kit is whose, and what is sent to kits.", no_args_is_help=True)
 patient = typer.Typer(help="Patients.", no_args_is_help=True)
 kit = typer.Typer(help="Kits.", no_args_is_help=True)
 app.add_typer(patient, name="patient")
 app.add_typer(kit, name="kit")
+clinic_down.add_to(app)
 
 StoreUrl = Annotated[
     str,

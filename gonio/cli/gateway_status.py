@@ -10,6 +10,7 @@ from gonio.gateway.links.board import LinkStatus, SensorStatus, read_status
 from gonio.gateway.links.diary import last_sentences
 from gonio.gateway.links.words import battery_words
 from gonio.gateway.store import KitStore
+from gonio.gateway.uplink_status import UplinkStatus, read_uplink
 
 
 def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None) -> Iterator[str]:
@@ -29,6 +30,9 @@ def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None)
         yield f"records: {counts.pending} wait for the clinic, {counts.acknowledged} acknowledged"
         for one in store.rejected():
             yield f"  refused by the clinic: record {one.sequence} ({one.kind}, {one.captured_at}): {one.reason}"
+        uplink = read_uplink(directory)
+        if uplink is not None:
+            yield from _uplink(uplink, runs=kit_runs(directory))
         pairing = store.pairing()
         for sensor in pairing.values():
             yield f"{sensor.segment}: {sensor.name} ({sensor.address}, {sensor.family})"
@@ -43,6 +47,17 @@ def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None)
     if sentences:
         yield "the newest events:"
         yield from (f"  {sentence}" for sentence in sentences)
+
+
+def _uplink(uplink: UplinkStatus, *, runs: bool) -> Iterator[str]:
+    yield f"broker {uplink.broker}: {uplink.state if runs else 'not connected, the kit does not run'}"
+    if (problem := uplink.problem) is not None:
+        yield f"  {'' if runs else 'when it last ran: '}{problem}"
+    if uplink.trouble is not None:
+        yield f"  {uplink.trouble}"
+    if uplink.last_settled_at is not None:
+        when = uplink.last_settled_at.isoformat(sep=" ", timespec="seconds")
+        yield f"  the clinic last acknowledged something at {when}"
 
 
 def _links(links: LinkStatus, *, in_use: bool) -> Iterator[str]:
@@ -77,6 +92,7 @@ def status_answer(directory: Path, log_lines: int, keys: KeySource | None = None
     """Give the same for a program; arguments and errors as ``status_lines``."""
     links = read_status(directory)
     runs = kit_runs(directory)
+    uplink = read_uplink(directory)
     with KitStore.peek(directory, keys) as store:
         counts = store.counts()
         return {
@@ -90,6 +106,7 @@ def status_answer(directory: Path, log_lines: int, keys: KeySource | None = None
             ],
             "pairing": {s.segment: {"address": s.address, "family": s.family} for s in store.pairing().values()},
             "open_sessions": len(store.open_session_ids()),
+            "uplink": None if uplink is None else uplink.model_dump(mode="json") | {"problem": uplink.problem},
             "links": None if links is None else links.model_dump(mode="json") | {"in_use": links.in_use and runs},
             "log": list(last_sentences(directory, log_lines)),
         }

@@ -24,6 +24,7 @@ from typing import Final, Literal, NoReturn, TypeAlias, cast
 
 from aiomqtt import Message, MqttError, ProtocolVersion
 
+from gonio.cloud_sink.down_publisher import DownPublisher
 from gonio.cloud_sink.inbox import Arrival, Inbox
 from gonio.cloud_sink.judge import EARLIEST
 from gonio.cloud_sink.link import SinkClient
@@ -31,6 +32,7 @@ from gonio.cloud_sink.store import Store
 from gonio.cloud_sink.worker import KitAcks, Worker, pause
 from gonio.errors import UsageError
 from gonio.identity.broker import BrokerAddress
+from gonio.identity.mqtt_words import in_words
 from gonio.messages import (
     MAX_ENVELOPES,
     UP_FILTER,
@@ -38,7 +40,9 @@ from gonio.messages import (
     AckBatch,
     AckStatus,
     DownKind,
+    Kind,
     down_topic,
+    kit_of_topic,
     pack_acks,
 )
 from gonio.tasks import apart
@@ -52,6 +56,8 @@ MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 
 KEEPALIVE_S: Final = 20
 ANSWER_TIMEOUT_S: Final = 5.0  # for the broker's answer to a connection or a subscription
+
+_HEALTH: Final = f"/up/{Kind.HEALTH}"
 
 _log = logging.getLogger(__name__)
 _mqtt_log = logging.getLogger(f"{__name__}.mqtt")
@@ -95,17 +101,19 @@ async def run_sink(
         raise UsageError("this machine's clock is wrong: every record would seem to come from the future; set it first")
     arguments = broker.client_arguments()
     inbox = Inbox()
+    publisher = DownPublisher(store.down)
     failures = 0
 
     async def listen(client: SinkClient, worker: Worker) -> NoReturn:
         nonlocal failures
-        async with client:
+        async with client, asyncio.TaskGroup() as tasks:
             await _subscribe(client, topics)
             failures = 0
             _log.info("listening to %s at %s", topics, broker)
             if on_listening is not None:
                 on_listening()
-            await _serve(client, inbox, worker, on_batch)
+            tasks.create_task(publisher.run(client), name="ingest-down")
+            await _serve(client, inbox, worker, publisher, on_batch)
 
     with ThreadPoolExecutor(1, thread_name_prefix="gonio-ingest") as thread:
         while True:
@@ -121,10 +129,10 @@ async def run_sink(
             )
             try:
                 await apart(listen(client, Worker(store, thread)), "ingest-connection")
-            except MqttError as error:
+            except* MqttError as group:
                 pause_s = pause(failures)
                 failures += 1
-                _log.warning("broker %s: %s; trying again in %.1f s", broker, error, pause_s)
+                _log.warning("broker %s: %s; trying again in %.1f s", broker, in_words(group), pause_s)
                 await asyncio.sleep(pause_s)
 
 
@@ -144,7 +152,11 @@ async def _subscribe(client: SinkClient, topics: str) -> None:
 
 
 async def _serve(
-    client: SinkClient, inbox: Inbox, worker: Worker, on_batch: Callable[[BatchReport], None] | None
+    client: SinkClient,
+    inbox: Inbox,
+    worker: Worker,
+    publisher: DownPublisher,
+    on_batch: Callable[[BatchReport], None] | None,
 ) -> NoReturn:
     """Take batch after batch: while one is acknowledged here, the next is stored in the worker's thread.
 
@@ -157,6 +169,7 @@ async def _serve(
         while True:
             batch = inbox.take(MAX_BATCH_PUBLISHES, MAX_BATCH_BYTES) or [await anext(arrivals)]
             acks = await worker.take_in(batch)
+            publisher.heard(_reporting(batch))
             if acknowledging is not None:
                 await acknowledging
             answering = _answer(client, len(batch), acks, on_batch)
@@ -170,6 +183,12 @@ async def _serve(
         if acknowledging is not None:
             acknowledging.cancel()
             await asyncio.gather(acknowledging, return_exceptions=True)
+
+
+def _reporting(batch: Sequence[Arrival]) -> set[str]:
+    """Give the kits that told in a batch how they are: they do so when they come back."""
+    kits = {kit_of_topic(arrival.topic) for arrival in batch if arrival.topic.endswith(_HEALTH)}
+    return {kit for kit in kits if kit is not None}
 
 
 async def _answer(

@@ -21,7 +21,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gonio.gateway.clock import KitClock
 from gonio.gateway.database import StoreWriteError
 from gonio.gateway.downlink import Downlink, DownQueue
-from gonio.gateway.groups import first_error
 from gonio.gateway.parcels import Numbered, cut
 from gonio.gateway.records import Capture, Priority
 from gonio.gateway.store import KitStore
@@ -178,7 +177,7 @@ class Uplink:
                 try:
                     await apart(self._connection(), "uplink-connection")
                 except* aiomqtt.MqttError as group:
-                    self._disconnected(f"{self._broker}: {in_words(first_error(group))}")
+                    self._disconnected(f"{self._broker}: {in_words(group)}")
                 if loop.time() - began_s >= STEADY_S:
                     self._failures = 0
                 await asyncio.sleep(self._reconnect_wait_s())

@@ -85,14 +85,19 @@ def in_words(error: BaseException) -> str:
     """Say why a connection did not come about or broke, and what to do.
 
     Args:
-        error: what aiomqtt raised; where it was raised from another error, that one is looked at too.
+        error: what aiomqtt raised, alone or the first of a group; where it was raised from another error, that one is
+            looked at too.
     """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     for one in _chain(error):
         if (said := _said(one)) is not None:
             return said
     if str(error) == "Operation timed out":
         return "it timed out: the connection is open, but the broker does not answer; is it one, of this MQTT version?"
-    return str(error)
+    if not all(isinstance(one, aiomqtt.MqttError) for one in _chain(error)):
+        return "what it sent cannot be read: is it an MQTT broker?"
+    return "the connection broke" if "Disconnected during" in str(error) else str(error)
 
 
 def _said(error: BaseException) -> str | None:

@@ -84,7 +84,7 @@ async def test_a_broker_that_lies(
             await task
     assert deceits == []
     assert (store.audit().records, store.audit().quarantined) == (1, 1)
-    assert "Not authorized" in caplog.text
+    assert "not authorised" in caplog.text
     assert "access list" in caplog.text
 
 
