@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from gonio.messages.wire import (
     ENVELOPE_VERSION,
@@ -175,14 +175,23 @@ class BadRecord:
     record_id: uuid.UUID | None
 
 
+#: A publish without fault, read in one step: a third of the time.
+_ENVELOPES = TypeAdapter(Annotated[list[Envelope], Field(min_length=1, max_length=MAX_ENVELOPES)])
+
+
 def unpack(data: bytes) -> list[Envelope | BadRecord]:
     """Read a publish; a bad element comes with its reason and does not spoil the good ones beside it.
 
     Raises:
         MessageError: the publish as a whole cannot be read (not zlib, too large, not a JSON list, too long a list).
     """
+    text = inflate(data)
     try:
-        items = json.loads(inflate(data))
+        return list(_ENVELOPES.validate_json(text))
+    except ValidationError:
+        pass  # once more, element by element
+    try:
+        items = json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also broken UTF-8 and integers beyond bounds
         raise MessageError("the publish is not JSON") from error
     if not isinstance(items, list) or not 1 <= len(items) <= MAX_ENVELOPES:
