@@ -7,13 +7,14 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from gonio.cloud_sink.bulk import in_slices
 from gonio.cloud_sink.projection.lines import NONE
 from gonio.cloud_sink.projection.marks import SeenHealth
 from gonio.cloud_sink.projection.points import Drawn, Header, UnfitError, draw_check_in, draw_health, draw_session
-from gonio.cloud_sink.schema import KIT_BINDINGS, RECORDS, SESSIONS
+from gonio.cloud_sink.schema import KIT_BINDINGS, RECORDS, SESSIONS, UtcDateTime
+from gonio.cloud_sink.schema_kinds import CHECK_INS
 from gonio.messages import CheckIn, HealthReport, Kind, SessionSummary
 
 
@@ -77,12 +78,16 @@ def _records(connection: Connection, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
         columns.record_id,
         columns.kit_id,
         columns.kind,
-        columns.captured_utc,
         columns.received_at,
-        columns.clock,
         columns.payload,
-        SESSIONS.c.started_at,
-    ).join_from(RECORDS, SESSIONS, SESSIONS.c.record_id == columns.record_id, isouter=True)
+        func.coalesce(SESSIONS.c.started_at, CHECK_INS.c.at, type_=UtcDateTime).label("at"),
+        func.coalesce(SESSIONS.c.clock, CHECK_INS.c.clock).label("clock"),
+        func.coalesce(SESSIONS.c.voided, CHECK_INS.c.voided).label("voided"),
+    ).select_from(
+        RECORDS.join(SESSIONS, SESSIONS.c.record_id == columns.record_id, isouter=True).join(
+            CHECK_INS, CHECK_INS.c.record_id == columns.record_id, isouter=True
+        )
+    )
     return list(in_slices(ids, lambda some: connection.execute(query.where(columns.record_id.in_(some)))))
 
 
@@ -103,8 +108,9 @@ def _bindings(connection: Connection, kits: Sequence[str]) -> Mapping[str, list[
 
 
 def _record(record: Row[Any], bindings: Sequence[_Binding]) -> Wanted:
-    at = record.started_at or record.captured_utc
-    header = Header(record.record_id, record.kit_id, _episode(record, at, bindings), at, record.clock)
+    if record.at is None or record.voided:  # nothing derives from it, or it was struck out
+        return GONE
+    header = Header(record.record_id, record.kit_id, _episode(record, bindings), record.at, record.clock)
     try:
         if record.kind == Kind.SESSION:
             return draw_session(header, SessionSummary.model_validate_json(record.payload))
@@ -124,11 +130,11 @@ def _health(record_id: UUID, seen: SeenHealth) -> Wanted:
         return Unfit(str(error))
 
 
-def _episode(record: Row[Any], at: datetime, bindings: Sequence[_Binding]) -> str:
+def _episode(record: Row[Any], bindings: Sequence[_Binding]) -> str:
     """Name the binding in force, by the rule of `derive.whose`: a clock that cannot say when leaves no choice."""
     if record.clock == "unsynchronised":
         possible = [binding for binding in bindings if binding.bound_from <= record.received_at]
         in_force = possible[-1:] if len({binding.patient_id for binding in possible}) == 1 else []
     else:
-        in_force = [b for b in bindings if b.bound_from <= at and (b.bound_to is None or at < b.bound_to)]
+        in_force = [b for b in bindings if b.bound_from <= record.at and (b.bound_to is None or record.at < b.bound_to)]
     return str(in_force[0].binding_id) if in_force else NONE

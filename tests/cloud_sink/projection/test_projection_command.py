@@ -1,0 +1,109 @@
+"""``gonio sink project`` as an operator types it, and killed wherever it happens to be."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gonio.cli import sink
+from gonio.cloud_sink.engine import open_engine
+from gonio.cloud_sink.store import open_store
+from gonio.errors import GonioError, UsageError
+from gonio.messages import Envelope
+from tests.cloud_sink.projection.conftest import Bench
+from tests.cloud_sink.projection.influx_server import Answer, InfluxServer
+
+Make = Callable[..., Envelope]
+
+
+def arguments(url: str, server: InfluxServer, *more: str) -> list[str]:
+    where = ("--influx", server.url, "--org", server.org, "--bucket", server.bucket)
+    return ["project", "--store", url, *where, *more]
+
+
+def run(url: str, server: InfluxServer, *more: str) -> str:
+    result = CliRunner().invoke(sink.app, arguments(url, server, *more), env={"GONIO_INFLUX_TOKEN": server.token})
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def test_once_rebuild_and_forget(
+    store_url: str, influx: InfluxServer, envelope: Make, now: datetime, tmp_path: Path
+) -> None:
+    with open_store(store_url) as store:
+        store.ingest("kit-001", [envelope(1), envelope(2, kind="check-in")], now)
+    assert "2 records written, 0 taken away, 0 wait, 0 refused" in run(store_url, influx, "--once")
+    assert "0 records written" in run(store_url, influx, "--once")
+    token = tmp_path / "token"
+    token.write_text(influx.token + "\n", encoding="utf-8")
+    assert "2 records written" in run(store_url, influx, "--once", "--rebuild", "--token-file", str(token))
+    influx.refuses = lambda _point: "no"
+    said = run(store_url, influx, "--once", "--rebuild")
+    assert "2 refused" in said
+    assert "partial write: no" in said
+    assert "is taken out" in run(store_url, influx, "--forget")
+    with pytest.raises(UsageError, match="no projection 'influx'"):
+        run(store_url, influx, "--forget")
+
+
+def test_once_does_not_wait_for_a_server_that_is_away(tmp_path: Path, influx: InfluxServer, envelope: Make) -> None:
+    url = f"sqlite:///{tmp_path}/book.db"
+    with open_store(url) as store:
+        store.ingest("kit-001", [envelope(1)], datetime.fromisoformat("2026-03-05T18:00:00Z"))
+    influx.answers = [Answer(503, "starting")]
+    with pytest.raises(GonioError, match="503"):
+        run(url, influx, "--once")
+    assert "1 records written" in run(url, influx, "--once")
+
+
+def test_where_to_must_be_said(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/book.db"
+    open_store(url).close()
+    raised = CliRunner().invoke(sink.app, ["project", "--store", url]).exception
+    assert isinstance(raised, UsageError)
+    assert "--bucket" in str(raised)
+
+
+def test_killed_anywhere_it_comes_to_the_same(
+    store_url: str, influx: InfluxServer, envelope: Make, now: datetime
+) -> None:
+    """A kit changes hands while its projector is killed at every second request; the server is asked in between."""
+    with open_store(store_url) as store:
+        bench = Bench(store, open_engine(store_url, create=False), influx, now)
+        bench.register()
+        for n in range(1, 41):
+            bench.take_in(envelope(n, captured=now - timedelta(hours=6 * n)))
+        since = now - timedelta(days=20)
+        running: subprocess.Popen[bytes] | None = None
+        kills = 0
+        environment = os.environ | {"GONIO_INFLUX_TOKEN": influx.token}
+        command = [sys.executable, "-m", "gonio", "sink", *arguments(store_url, influx, "--once")]
+
+        def kill() -> None:
+            nonlocal kills
+            if running is not None and kills < 6:
+                kills += 1
+                running.send_signal(signal.SIGKILL)
+                if kills % 2:  # else the server goes on with the request while the process dies
+                    running.wait()
+
+        influx.on_write = influx.on_delete = kill
+        for hand in range(8):
+            if hand < 4:
+                since += timedelta(days=2)
+                bench.store.bind_kit("kit-001", store.add_patient(f"Patient {hand}", "UTC"), since=since)
+            running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+            status = running.wait()
+        assert kills == 6
+        assert status == 0
+        assert bench.queue.backlog().waiting == 0
+        assert influx.snapshot() == bench.fresh()
+        assert len(influx.rows("session")) == 40
+        bench.engine.dispose()
