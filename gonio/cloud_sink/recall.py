@@ -23,8 +23,9 @@ from sqlalchemy import Connection, delete, func, select
 from gonio.cloud_sink import down
 from gonio.cloud_sink.bulk import in_slices, insert_rows
 from gonio.cloud_sink.kits import lock_kits
-from gonio.cloud_sink.schema import KIT_HEALTH, QUARANTINE, RECORDS
+from gonio.cloud_sink.schema import KIT_HEALTH, QUARANTINE
 from gonio.cloud_sink.schema_down import RECALLS
+from gonio.cloud_sink.schema_places import RECORD_PLACES
 from gonio.messages import HealthReport, Resend
 
 #: The wait after the first asking; each further one is three times as long, up to the longest.
@@ -62,10 +63,13 @@ def answered(report: HealthReport) -> Iterator[Answered]:
 
 
 def lacking(connection: Connection, kit_id: str, outbox: Answered) -> list[Range]:
-    """Give what the book lacks of what a kit says was answered, in order; nothing is listed one by one."""
-    columns = RECORDS.c
+    """Give what the book lacks of what a kit says was answered, in order; nothing is listed one by one.
+
+    What retention removed is not lacking: its place stays known.
+    """
+    columns = RECORD_PLACES.c
     mine = (columns.outbox_id == outbox.outbox_id, columns.kit_id == kit_id, columns.sequence <= outbox.last)
-    there = connection.execute(select(func.count()).select_from(RECORDS).where(*mine)).scalar_one()
+    there = connection.execute(select(func.count()).select_from(RECORD_PLACES).where(*mine)).scalar_one()
     if there >= outbox.last:
         return []
     before = func.coalesce(func.lag(columns.sequence).over(order_by=columns.sequence), 0)
