@@ -231,16 +231,16 @@ def _distinct(start_ns: int, seconds: Iterator[float]) -> Iterator[int]:
 
 
 def _drawn(tags: Mapping[str, str], points: list[tuple[str, Mapping[str, FieldValue], int]]) -> Drawn:
-    starts = {measurement: head(measurement, tags) for measurement, _, _ in points}
+    starts = {measurement: head(measurement, tags) for measurement in {measurement for measurement, _, _ in points}}
     lines: list[str] = []
-    times: list[int] = []
-    place = hashlib.blake2b(digest_size=16)
+    places: list[tuple[str, int]] = []
     for measurement, fields, at in points:
         text = line(starts[measurement], fields, at)
         if text is not None:
             lines.append(text)
-            times.append(at)
-            place.update(f"{starts[measurement]} {at}\n".encode())
-    if min(times) < EARLIEST_NS or max(times) > LATEST_NS:
+            places.append((measurement, at))
+    first, last = min(at for _, at in places), max(at for _, at in places)
+    if first < EARLIEST_NS or last > LATEST_NS:
         raise UnfitError("its moment lies beyond the years 1677 to 2262, which are all that InfluxDB can hold")
-    return Drawn(tuple(lines), place.digest(), min(times), max(times))
+    digest = hashlib.blake2b(repr((sorted(starts.values()), places)).encode(), digest_size=16).digest()
+    return Drawn(tuple(lines), digest, first, last)
