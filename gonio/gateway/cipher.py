@@ -14,6 +14,7 @@ from sqlcipher3 import dbapi2
 
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 16
+PAGE: Final = 4096  # bytes of a page: SQLite's and SQLCipher's default
 PLAIN_MAGIC: Final = b"SQLite format 3\x00"  # the first bytes of a database that is not encrypted
 
 DatabaseError: Final[type[Exception]] = dbapi2.DatabaseError

@@ -52,6 +52,7 @@ def _copy(old: sqlite3.Connection, new: Path, key: bytes) -> None:
     (version,) = old.execute("PRAGMA user_version").fetchone()
     (application,) = old.execute("PRAGMA application_id").fetchone()
     old.execute(f"ATTACH DATABASE ? AS sealed KEY {key_clause(key)}", (str(new),))
+    old.execute("PRAGMA sealed.auto_vacuum = INCREMENTAL")  # so that what is given up can be given back to the disk
     old.execute("SELECT sqlcipher_export('sealed')").fetchall()
     old.execute(f"PRAGMA sealed.user_version = {version}")
     old.execute(f"PRAGMA sealed.application_id = {application}")

@@ -18,8 +18,11 @@ from gonio.errors import GonioError, RetryableError, UsageError
 from gonio.gateway.cipher import DatabaseError, connect, is_plain
 from gonio.gateway.conversion import encrypt_in_place
 from gonio.gateway.keyfile import KeyFaultError, KeySource, key_check
+from gonio.gateway.log_file import read_log
 from gonio.gateway.nameplate import read_plate
 from gonio.gateway.pages import opens
+from gonio.gateway.salvage import is_damage, salvage, unbelieved
+from gonio.gateway.swap import finish_swap
 
 DATABASE_NAME: Final = "kit.sqlite3"
 LOCK_NAME: Final = "kit.lock"
@@ -134,6 +137,16 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ) STRICT;
     CREATE INDEX inbox_sequence ON inbox (outbox_id, sequence);
     """,
+    """
+    CREATE TABLE ended_outbox (
+        outbox_id TEXT PRIMARY KEY,
+        last_sequence INTEGER NOT NULL CHECK (last_sequence >= 0),
+        saved INTEGER NOT NULL CHECK (saved >= 0),
+        lost TEXT NOT NULL,
+        ended_at TEXT NOT NULL,
+        file TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 
@@ -141,8 +154,12 @@ class StoreWriteError(RetryableError):
     """The disk did not take a commit (full, read-only, failing); nothing was written, and it can be tried again."""
 
 
+class StoreFullError(StoreWriteError):
+    """The disk is full: nothing was written, and it can be tried again when there is space."""
+
+
 class StoreDamagedError(UsageError):
-    """The file is no database of a kit, or it is damaged; no retry can help."""
+    """The database is damaged; the kit's next start sets it aside and saves what can be read."""
 
 
 @contextlib.contextmanager
@@ -154,11 +171,10 @@ def faults_named(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise StoreDamagedError(
-                f"{path} is damaged or no database ({error}): move it aside and start the kit again; keep the file, "
-                f"what can be read of it is evidence"
+                f"{path} is damaged ({error}): start the kit again, it sets the file aside and saves what can be read"
             ) from error
         if code == sqlite3.SQLITE_FULL:
-            raise StoreWriteError(f"the disk that holds {path} is full: free some space on it") from error
+            raise StoreFullError(f"the disk that holds {path} is full: free some space on it") from error
         if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY}:
             raise StoreWriteError(f"{path} cannot be written ({error}): check the disk and its permissions") from error
         raise
@@ -242,19 +258,18 @@ def open_database(path: Path, keys: KeySource) -> tuple[sqlite3.Connection, byte
         StoreWriteError: the disk is full or failing.
     """
     try:
+        finish_swap(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
         key = _key_for(path, keys)
         with faults_named(path):
-            if is_plain(path):
-                _require_ours(path)
-                encrypt_in_place(path, key)
-            connection = connect(path, key)
             try:
-                _prepare(connection, path)
-            except BaseException:
-                connection.close()
-                raise
+                connection = _open(path, key)
+            except (DatabaseError, StoreDamagedError) as error:
+                if not (is_damage(error) or isinstance(error, StoreDamagedError)):
+                    raise
+                salvage(path, key, MIGRATIONS, APPLICATION_ID)
+                connection = _open(path, key)
     except OSError as error:
         raise refused(error, f"{path} cannot be written ({error.strerror}): check its permissions") from error
     return connection, key
@@ -307,25 +322,59 @@ def _no_key(path: Path, keys: KeySource) -> KeyFaultError:
     )
 
 
+def _open(path: Path, key: bytes) -> sqlite3.Connection:
+    if is_plain(path):
+        _require_sound(path)
+        encrypt_in_place(path, key)
+    if read_log(path.with_name(f"{path.name}-wal")).damaged:
+        raise StoreDamagedError(f"the log of {path} is damaged")
+    connection = connect(path, key)
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     version = _version(connection, path)
+    if version == 0:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise StoreDamagedError(f"{path} is damaged ({verdict}): move it aside and start the kit again; keep the file")
+        raise StoreDamagedError(f"{path} is damaged ({verdict})")
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE;{script};PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {number};COMMIT;"
         )
+    _require_whole(connection, path)
 
 
-def _require_ours(path: Path) -> None:
-    """Refuse to encrypt what is another program's."""
+def _require_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """Check what pages that are sound by themselves may still get wrong: that no number can be given twice."""
+    (given_twice,) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM record JOIN outbox_head USING (outbox_id) WHERE sequence > last_sequence)"
+    ).fetchone()
+    (nowhere,) = connection.execute(
+        "SELECT (SELECT count(*) FROM record) <> (SELECT count(*) FROM record JOIN outbox USING (record_id))"
+    ).fetchone()
+    if given_twice or nowhere:
+        raise StoreDamagedError(f"{path} is damaged: its outbox and its records do not agree")
+
+
+def _require_sound(path: Path) -> None:
+    """Refuse to encrypt what is another program's, or damaged; in the clear a changed byte has no other sign."""
     connection = connect(path, None)
     try:
         _version(connection, path)
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        unreadable = verdict if verdict != "ok" else unbelieved(path, connection)
+        if unreadable:
+            raise StoreDamagedError(f"{path} is damaged ({unreadable})")
     finally:
         connection.close()
 
@@ -340,7 +389,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application != APPLICATION_ID and (tables or version):
-        raise StoreDamagedError(f"{path} is the database of another program: name another data directory")
+        raise UsageError(f"{path} is the database of another program: name another data directory")
     if version > len(MIGRATIONS):
         raise UsageError(f"{path} was written by a newer gonio (schema {version}): update gonio on this kit")
     return int(version)

@@ -26,6 +26,11 @@ class Nameplate:
     key_check: str
 
 
+def is_kit_id(text: str) -> bool:
+    """Tell whether a text can be a kit's name."""
+    return _KIT_ID.fullmatch(text) is not None
+
+
 def read_plate(directory: Path) -> Nameplate | None:
     """Give what the plate says; None where there is none or it cannot be read."""
     try:
@@ -34,7 +39,7 @@ def read_plate(directory: Path) -> Nameplate | None:
     except (OSError, ValueError):
         return None
     match data:
-        case {"kit_id": str(kit_id), "key_check": str(check)} if _KIT_ID.fullmatch(kit_id) and _CHECK.fullmatch(check):
+        case {"kit_id": str(kit_id), "key_check": str(check)} if is_kit_id(kit_id) and _CHECK.fullmatch(check):
             return Nameplate(kit_id, check)
     return None
 

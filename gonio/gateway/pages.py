@@ -8,13 +8,14 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import BinaryIO, Final, Self
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from gonio.gateway.cipher import PLAIN_MAGIC, SALT_BYTES, salt_of
+from gonio.gateway.cipher import PAGE, PLAIN_MAGIC, SALT_BYTES, salt_of
+from gonio.gateway.log_file import read_log
 
-PAGE: Final = 4096  # SQLite's and SQLCipher's default
 _IV: Final = 16
 _MAC: Final = 64
 RESERVED: Final = _IV + _MAC
@@ -58,3 +59,53 @@ def opens(path: Path, key: bytes) -> bool:
     """Tell whether a database is this key's: any one page suffices."""
     page_key = PageKey(key)
     return any(page_key.authentic(number, page) for number, page in file_pages(path))
+
+
+class PageImage:
+    """The newest committed copy of every page that can be read; a context manager."""
+
+    def __init__(self, path: Path, key: bytes | None) -> None:
+        """Open a database and its log; neither is ever written.
+
+        Args:
+            path: the database.
+            key: its key; None for one in the clear, where a damaged page looks like any other.
+        """
+        self._key = None if key is None else PageKey(key)
+        self.usable = PAGE if key is None else PAGE - RESERVED
+        log_path = path.with_name(f"{path.name}-wal")
+        log = read_log(log_path)
+        self._offsets = log.offsets
+        self._file = path.open("rb")
+        self._log = log_path.open("rb") if log.offsets else None
+        in_file = -(-path.stat().st_size // PAGE)
+        self.count = max(in_file, log.pages, *log.offsets, 0) if log.offsets else in_file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+        if self._log is not None:
+            self._log.close()
+
+    def read(self, number: int) -> bytes | None:
+        """Give a page; None where no copy of it can be read."""
+        if not 1 <= number <= self.count:
+            return None
+        offset = self._offsets.get(number)
+        if self._log is not None and offset is not None:
+            page = self._clear(self._log, number, offset)
+            if page is not None:
+                return page
+        return self._clear(self._file, number, (number - 1) * PAGE)
+
+    def _clear(self, file: BinaryIO, number: int, offset: int) -> bytes | None:
+        try:
+            file.seek(offset)
+            page = file.read(PAGE)
+        except OSError:  # the medium cannot read this page
+            return None
+        if len(page) < PAGE:
+            return None
+        return page if self._key is None else self._key.decrypt(number, page)

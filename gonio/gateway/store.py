@@ -24,6 +24,7 @@ from gonio.gateway.calibrations import KeptCalibration, Mounting, calibration_te
 from gonio.gateway.database import (
     DATABASE_NAME,
     DirectoryLock,
+    StoreDamagedError,
     StoreWriteError,
     faults_named,
     open_database,
@@ -53,9 +54,17 @@ _T = TypeVar("_T")
 class KitStore:
     """The kit's durable state; a context manager. Make it with :meth:`open` or :meth:`peek`."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: DirectoryLock | None) -> None:
-        """Take over an open database; None as lock is for reading only."""
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: DirectoryLock | None = None,
+        keys: KeySource | None = None,
+    ) -> None:
+        """Take over an open database; without lock and keys it is for reading only."""
         self.path = path
+        self._keys = keys
+        self._damaged = False
         self._db = connection
         self._directory_lock = lock
         self._reserve = Reserve(path.parent)
@@ -77,10 +86,10 @@ class KitStore:
             StoreWriteError: the disk is full or failing.
         """
         lock = DirectoryLock(data_dir)
-        path = data_dir / DATABASE_NAME
+        path, keys = data_dir / DATABASE_NAME, keys or KeyFile(data_dir / KEY_NAME)
         try:
-            connection, key = open_database(path, keys or KeyFile(data_dir / KEY_NAME))
-            store = cls(path, connection, lock)
+            connection, key = open_database(path, keys)
+            store = cls(path, connection, lock, keys)
         except BaseException:
             lock.release()
             raise
@@ -100,7 +109,7 @@ class KitStore:
             KeyFaultError: the database's key is missing or another.
         """
         path = data_dir / DATABASE_NAME
-        return cls(path, open_for_reading(path, keys or KeyFile(data_dir / KEY_NAME)), None)
+        return cls(path, open_for_reading(path, keys or KeyFile(data_dir / KEY_NAME)))
 
     def close(self) -> None:
         """Close the database and let another process have the directory; again has no effect."""
@@ -120,24 +129,39 @@ class KitStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, faults_named(self.path):
-            if self._closed:
-                raise UsageError("the kit's store is closed")
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._reading() as db:
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._db
-                self._db.execute("COMMIT")
+                yield db
+                db.execute("COMMIT")
             except BaseException:
-                if self._db.in_transaction:  # some faults roll back by themselves
-                    self._db.execute("ROLLBACK")
+                if db.in_transaction:  # some faults roll back by themselves
+                    db.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex, faults_named(self.path):
+        with self._mutex:
             if self._closed:
                 raise UsageError("the kit's store is closed")
-            yield self._db
+            self._heal()
+            try:
+                with faults_named(self.path):
+                    yield self._db
+            except StoreDamagedError as error:
+                if self._keys is None:
+                    raise
+                self._damaged = True
+                raise StoreWriteError(
+                    f"{self.path} is damaged: with its next attempt the kit sets it aside and saves what can be read"
+                ) from error
+
+    def _heal(self) -> None:
+        """Open the database anew where it was found damaged, as a start would; the disk may refuse."""
+        if self._damaged and self._keys is not None:
+            self._db.close()
+            self._db, _ = open_database(self.path, self._keys)
+            self._damaged = False
 
     def _insist(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
         """Write in a transaction; where the disk refuses, once more with the room of the reserve.
