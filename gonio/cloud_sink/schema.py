@@ -31,6 +31,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     false,
+    text,
 )
 
 
@@ -211,7 +212,7 @@ SESSIONS: Final = Table(
     Column("max_flexion_deg", Double, nullable=True),
     Column("min_flexion_deg", Double, nullable=True),
     Column("ok_fraction", Double, nullable=False),
-    Index(None, "patient_id", "started_at"),
+    Index(None, "patient_id", "started_at", "voided"),
     Index(None, "kit_id", "started_at"),
 )
 
@@ -229,4 +230,15 @@ DAY_ENTRIES: Final = Table(
     Column("clock", String(16), nullable=False),  # synchronised, repaired, unsynchronised
     Column("received_at", UtcDateTime, nullable=False),
     Index(None, "patient_id", "local_date"),
+)
+
+#: What makes a date a data day (see ``ledger``), in words of both databases.
+COUNTS: Final = text("kind = 'session' AND source = 'sensor' AND clock <> 'unsynchronised'")
+
+Index(
+    "ix_day_entries_data_days",
+    DAY_ENTRIES.c.patient_id,
+    DAY_ENTRIES.c.local_date,
+    sqlite_where=COUNTS,
+    postgresql_where=COUNTS,
 )

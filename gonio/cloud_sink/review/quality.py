@@ -48,7 +48,7 @@ def judge(summary: SessionSummary, *, clock: str) -> Verdict:
 
     Args:
         summary: the session.
-        clock: "synchronised" or "unsynchronised", the kit's clock when it was captured.
+        clock: "synchronised" or "unsynchronised", the kit's clock when it was captured, or "repaired" since.
     """
     findings = [
         *_angle_findings(summary),
@@ -133,7 +133,7 @@ def _record_findings(summary: SessionSummary, clock: str) -> list[Finding]:
         unsure = sum(not rep.measured for rep in summary.reps)
         what = f"{count(unsure, 'repetition was', 'repetitions were')} not measured throughout: no evidence in them."
         findings.append(Finding(Level.WATCH, what, "They are marked in the table and paler on the curve."))
-    if clock != "synchronised":
+    if clock == "unsynchronised":
         what = "The kit's clock was not set when this was captured, so its day and time may be wrong."
         do = "Ask the patient when it was done. It counts for no data day until the time is repaired."
         findings.append(Finding(Level.ACT, what, do))

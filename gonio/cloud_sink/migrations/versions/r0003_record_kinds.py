@@ -92,6 +92,16 @@ def _kits_and_records() -> None:
         "UPDATE sessions SET clock = 'unsynchronised' "
         "WHERE record_id IN (SELECT record_id FROM records WHERE clock = 'unsynchronised')"
     )
+    op.drop_index("ix_sessions_patient_id_started_at", "sessions")
+    op.create_index(None, "sessions", ["patient_id", "started_at", "voided"])
+    counts = sa.text("kind = 'session' AND source = 'sensor' AND clock <> 'unsynchronised'")
+    op.create_index(
+        "ix_day_entries_data_days",
+        "day_entries",
+        ["patient_id", "local_date"],
+        sqlite_where=counts,
+        postgresql_where=counts,
+    )
 
 
 def _check_ins() -> None:
