@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from gonio.cli import sink_project
-
 from gonio.cli.sink_retain import retain
 
 if TYPE_CHECKING:
@@ -54,6 +53,13 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", envvar="GONIO_SINK_BROKER_CA", help="PEM of the authority to trust."),
     ] = None,
+    broker_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", envvar="GONIO_SINK_BROKER_CERT", help="PEM of this worker's own certificate."),
+    ] = None,
+    broker_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", envvar="GONIO_SINK_BROKER_KEY", help="PEM of that one's key.")
+    ] = None,
     mqtt_version: Annotated[Literal["3.1.1", "5"], typer.Option(help="5 only where the broker speaks it.")] = "3.1.1",
 ) -> None:
     """Store what kits publish and acknowledge it after the commit; Ctrl-C leaves cleanly.
@@ -62,13 +68,14 @@ def run(
     """
     from gonio.cloud_sink.store import open_store
     from gonio.cloud_sink.worker import collect_rarely
-    from gonio.identity.broker import BrokerAddress
+    from gonio.identity.broker import BrokerAddress, OwnCertificate
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     address = BrokerAddress.parse(
         broker,
         ca_file=broker_ca,
+        own=OwnCertificate.of(broker_cert, broker_key),
         username=os.environ.get("GONIO_SINK_BROKER_USERNAME"),
         password=os.environ.get("GONIO_SINK_BROKER_PASSWORD"),
     )

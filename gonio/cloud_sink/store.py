@@ -20,8 +20,8 @@ from gonio.cloud_sink.engine import clashed, open_engine, reader, store_errors, 
 from gonio.cloud_sink.intake import Intake
 from gonio.cloud_sink.judge import judge
 from gonio.cloud_sink.model import Audit, Delivery, PatientRow, QuarantineRow, SessionRow, Unreadable
-from gonio.cloud_sink.retention import Expired, expired, remove_expired
 from gonio.cloud_sink.partitions import make_parts
+from gonio.cloud_sink.retention import Expired, expired, remove_expired
 from gonio.cloud_sink.schema import PATIENTS, QUARANTINE, RECORDS, SESSIONS
 from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
 

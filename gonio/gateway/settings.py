@@ -12,7 +12,7 @@ from gonio.errors import UsageError
 from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource
 from gonio.gateway.links.choice import SLOTS
 from gonio.gateway.uplink import MqttVersion
-from gonio.identity.broker import BrokerAddress
+from gonio.identity.broker import BrokerAddress, OwnCertificate
 from gonio.messages import reason_of
 from gonio.signal.reps.goal import Goal
 
@@ -35,6 +35,8 @@ class KitSettings(BaseSettings):
     )
     broker: str = Field(default="mqtt://127.0.0.1:1883", description="mqtts://host:port, or mqtt:// to this machine")
     broker_ca: Path | None = Field(default=None, description="PEM file of authorities to trust, not the system's")
+    broker_cert: Path | None = Field(default=None, description="PEM file of the kit's own certificate")
+    broker_key: Path | None = Field(default=None, description="PEM file of that certificate's key")
     broker_username: str | None = None
     broker_password: SecretStr | None = None
     mqtt_version: MqttVersion = Field(default="3.1.1", description="5 only where the broker speaks it")
@@ -83,6 +85,7 @@ class KitSettings(BaseSettings):
         return BrokerAddress.parse(
             self.broker,
             ca_file=self.broker_ca,
+            own=OwnCertificate.of(self.broker_cert, self.broker_key),
             username=self.broker_username,
             password=self.broker_password.get_secret_value() if self.broker_password else None,
         )

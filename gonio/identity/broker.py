@@ -35,6 +35,27 @@ class ClientArguments(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnCertificate:
+    """Our side of mutual TLS: PEM files of the certificate (with its chain) and of its key."""
+
+    cert_file: Path
+    key_file: Path
+
+    @classmethod
+    def of(cls, cert_file: Path | None, key_file: Path | None) -> Self | None:
+        """Take both files, or None where neither is given.
+
+        Raises:
+            UsageError: one is given without the other.
+        """
+        if cert_file is None and key_file is None:
+            return None
+        if cert_file is None or key_file is None:
+            raise UsageError("a certificate for the broker needs its key too: name both files")
+        return cls(cert_file, key_file)
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerAddress:
     """A broker that may be connected to; ``str()`` shows it without credentials.
 
@@ -45,6 +66,7 @@ class BrokerAddress:
         username: whom to log in as, or None.
         password: its password, or None.
         ca_file: PEM file of the authorities to trust in place of the system's, or None.
+        own: the certificate that says who we are, or None.
     """
 
     host: str
@@ -53,6 +75,7 @@ class BrokerAddress:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
+    own: OwnCertificate | None = None
 
     def __post_init__(self) -> None:
         if not self.tls and not is_loopback(self.host):
@@ -67,7 +90,13 @@ class BrokerAddress:
 
     @classmethod
     def parse(
-        cls, url: str, *, ca_file: Path | None = None, username: str | None = None, password: str | None = None
+        cls,
+        url: str,
+        *,
+        ca_file: Path | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        own: OwnCertificate | None = None,
     ) -> Self:
         """Read an address.
 
@@ -76,6 +105,7 @@ class BrokerAddress:
             ca_file: PEM file of the authorities to trust in place of the system's.
             username: used where the address names no user.
             password: used where the address has no password.
+            own: the certificate that says who we are; for ``mqtts`` only.
 
         Raises:
             UsageError: it is no such address; the text never repeats credentials.
@@ -93,6 +123,8 @@ class BrokerAddress:
         except UnicodeError as error:
             raise UsageError("the broker's host is no valid name: write mqtts://host:8883") from error
         tls = parts.scheme == "mqtts"
+        if own is not None and not tls:
+            raise UsageError("a certificate is shown over TLS only: write mqtts:// in the broker's address")
         return cls(
             host=host,
             port=port if port is not None else TLS_PORT if tls else PLAIN_PORT,
@@ -100,13 +132,14 @@ class BrokerAddress:
             username=unquote(parts.username) if parts.username else username,
             password=unquote(parts.password) if parts.password else password,
             ca_file=ca_file,
+            own=own,
         )
 
     def tls_context(self) -> ssl.SSLContext | None:
         """Make the TLS settings of a connection: certificate and host name checked, TLS 1.2 at least; None if plain.
 
         Raises:
-            UsageError: the file of authorities cannot be read.
+            UsageError: a file of certificates cannot be read, or a key does not fit its certificate.
         """
         if not self.tls:
             return None
@@ -117,6 +150,14 @@ class BrokerAddress:
                 f"the broker's CA file {self.ca_file} cannot be read ({error}): give a PEM file of certificates"
             ) from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.own is not None:
+            try:
+                context.load_cert_chain(self.own.cert_file, self.own.key_file, password=_no_passphrase)
+            except (OSError, ssl.SSLError) as error:
+                raise UsageError(
+                    f"the certificate {self.own.cert_file} with the key {self.own.key_file} cannot be used ({error}): "
+                    "give PEM files that belong together, the key without a passphrase"
+                ) from error
         return context
 
     def client_arguments(self) -> ClientArguments:
@@ -133,6 +174,11 @@ class BrokerAddress:
             tls_context=self.tls_context(),
             socket_options=NO_DELAY,
         )
+
+
+def _no_passphrase() -> str:
+    """Answer in place of a terminal, at which nobody sits."""
+    return ""
 
 
 def _refuse_odd_parts(parts: SplitResult) -> None:
