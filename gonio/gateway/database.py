@@ -326,8 +326,9 @@ def _open(path: Path, key: bytes) -> sqlite3.Connection:
     if is_plain(path):
         _require_sound(path)
         encrypt_in_place(path, key)
-    if read_log(path.with_name(f"{path.name}-wal")).damaged:
-        raise StoreDamagedError(f"the log of {path} is damaged")
+    log = read_log(path.with_name(f"{path.name}-wal"))
+    if log.damaged or (log.pages and path.stat().st_size == 0):  # beside an empty file SQLite deletes the log
+        raise StoreDamagedError(f"the log of {path} is damaged, or the file that it belongs to")
     connection = connect(path, key)
     try:
         _prepare(connection, path)

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from gonio.errors import UsageError
 from gonio.gateway.cipher import PAGE, connect
-from gonio.gateway.database import APPLICATION_ID, DATABASE_NAME, MIGRATIONS, StoreWriteError
+from gonio.gateway.database import APPLICATION_ID, DATABASE_NAME, MIGRATIONS, StoreDamagedError, StoreWriteError
 from gonio.gateway.ended import ended_outboxes, gaps
+from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.keyfile import KEY_NAME, KeyFile
 from gonio.gateway.layout import layouts
 from gonio.gateway.log_file import read_log
@@ -244,6 +245,19 @@ def test_a_damaged_log_loses_only_the_damaged_frame(tmp_path: Path) -> None:
         assert ended_outboxes(store._db)[0].last_sequence == 50
 
 
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_commits_of_a_log_that_lost_its_beginning_are_there(tmp_path: Path, *, cut_off: bool) -> None:
+    """SQLite forgets a log whose header does not check, and deletes one whose database is empty."""
+    with KitStore.open(tmp_path / "a") as store:
+        kept = {store.commit(Draft(new_record_id(), Kind.CHECK_IN, CAPTURE, 1, "{}")).record_id for _ in range(30)}
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+    if cut_off:
+        (tmp_path / "b" / DATABASE_NAME).write_bytes(b"")
+    else:
+        overwrite(tmp_path / "b" / WAL, 0, 32)
+    assert set(saved(tmp_path / "b")) == kept
+
+
 def test_the_torn_end_of_a_power_cut_is_no_damage(tmp_path: Path) -> None:
     with KitStore.open(tmp_path / "a") as store:
         for _ in range(20):
@@ -287,6 +301,30 @@ def test_damage_met_while_running_is_healed_with_the_next_attempt(filled: Filled
         assert store.kit_id == filled.kit_id
         assert store.commit(draft) == envelope
     assert saved(directory)[draft.record_id] == envelope
+
+
+async def test_a_record_that_met_the_damage_is_held_and_then_kept(filled: Filled, tmp_path: Path) -> None:
+    directory = copy_of(filled, tmp_path)
+    draft = Draft(new_record_id(), Kind.CHECK_IN, CAPTURE, 1, "{}")
+    with KitStore.open(directory) as store:
+        keeper = RecordKeeper(store)
+        store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        store._db.execute("PRAGMA shrink_memory")
+        overwrite(directory / DATABASE_NAME, PAGE, (directory / DATABASE_NAME).stat().st_size)
+        await keeper.commit(draft)
+        await keeper.retry()
+        assert keeper.held == 0
+        assert keeper.trouble is None
+        assert damaged_files(directory)  # while the kit ran
+    assert draft.record_id in saved(directory)
+
+
+def test_a_reader_is_told_what_to_do(filled: Filled, tmp_path: Path) -> None:
+    directory = copy_of(filled, tmp_path)
+    overwrite(directory / DATABASE_NAME, 0, PAGE)
+    with pytest.raises(StoreDamagedError, match="start the kit again"):
+        KitStore.peek(directory)
+    assert damaged_files(directory) == []
 
 
 def test_a_foreign_database_that_is_damaged_is_left_alone(tmp_path: Path) -> None:
