@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from gonio.cli import gateway_reports
 from gonio.cli.names import EXERCISE_NAMES
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from gonio.gateway.session import FinishedSession
     from gonio.gateway.settings import KitSettings
 
-app = typer.Typer(help="The kit: find and pair the sensors, run sessions, see what waits.", no_args_is_help=True)
+app = typer.Typer(
+    help="The kit: find and pair the sensors, run sessions, say how it is, see what waits.", no_args_is_help=True
+)
 
 LAST_SEND_S: Final = 10.0  # how long leaving waits for the clinic; what is not acknowledged by then goes next time
 
@@ -231,6 +234,12 @@ def status(
     if as_json:
         _say(json.dumps(status_answer(settings.data_dir, lines, settings.keys())))
 
+
+app.command("check-in")(gateway_reports.check_in)
+app.command("void")(gateway_reports.void)
+app.command("message")(gateway_reports.message)
+app.command("messages")(gateway_reports.messages)
+app.command("records")(gateway_reports.records)
 
 # --- terminal --------------------------------------------------------------------------------------------------------
 

@@ -1,16 +1,19 @@
 """What ``gonio gateway status`` says: the links as the kit last wrote them, its records, and what to do."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from gonio.gateway.database import kit_runs
+from gonio.gateway.housekeeping import disk_state
 from gonio.gateway.keyfile import KeySource
 from gonio.gateway.links.board import LinkStatus, SensorStatus, read_status
 from gonio.gateway.links.diary import last_sentences
 from gonio.gateway.links.words import battery_words
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink_status import UplinkStatus, read_uplink
+from gonio.messages import DownKind
 
 
 def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None) -> Iterator[str]:
@@ -28,11 +31,24 @@ def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None)
         yield f"kit {store.kit_id}, outbox {store.outbox_id}; {'it runs' if kit_runs(directory) else 'it does not run'}"
         counts = store.counts()
         yield f"records: {counts.pending} wait for the clinic, {counts.acknowledged} acknowledged"
+        for ended in store.ended():
+            lost = ", ".join(f"{first} to {last}" for first, last in ended.lost) or "none"
+            yield (
+                f"  outbox {ended.outbox_id} was damaged and set aside: {ended.saved} records saved, numbers lost: {lost}"
+            )
         for one in store.rejected():
             yield f"  refused by the clinic: record {one.sequence} ({one.kind}, {one.captured_at}): {one.reason}"
         uplink = read_uplink(directory)
         if uplink is not None:
             yield from _uplink(uplink, runs=kit_runs(directory))
+        disk = disk_state(store, datetime.now().astimezone())
+        yield (
+            f"disk: {disk.free_bytes // 2**20} MB free, room for {disk.days_left} days of records; the database has "
+            f"{disk.database_bytes // 1024} kB"
+        )
+        if disk.trouble is not None:
+            yield f"  {disk.trouble}"
+        yield from _from_the_clinic(store)
         pairing = store.pairing()
         for sensor in pairing.values():
             yield f"{sensor.segment}: {sensor.name} ({sensor.address}, {sensor.family})"
@@ -47,6 +63,14 @@ def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None)
     if sentences:
         yield "the newest events:"
         yield from (f"  {sentence}" for sentence in sentences)
+
+
+def _from_the_clinic(store: KitStore) -> Iterator[str]:
+    unread = sum(one.state == "received" for one in store.clinic_records(DownKind.MESSAGE))
+    if unread:
+        yield f"{unread} message(s) of the clinic's are unread: gonio gateway messages"
+    for gap in store.inbox_gaps():
+        yield f"records {gap.first} to {gap.last} of the clinic's ({gap.outbox_id}) have not arrived yet"
 
 
 def _uplink(uplink: UplinkStatus, *, runs: bool) -> Iterator[str]:
@@ -95,6 +119,7 @@ def status_answer(directory: Path, log_lines: int, keys: KeySource | None = None
     uplink = read_uplink(directory)
     with KitStore.peek(directory, keys) as store:
         counts = store.counts()
+        disk = disk_state(store, datetime.now().astimezone())
         return {
             "kit": store.kit_id,
             "outbox": str(store.outbox_id),
@@ -103,6 +128,15 @@ def status_answer(directory: Path, log_lines: int, keys: KeySource | None = None
             "acknowledged": counts.acknowledged,
             "rejected": [
                 {"sequence": one.sequence, "kind": one.kind, "reason": one.reason} for one in store.rejected()
+            ],
+            "disk": {
+                "free_mb": disk.free_bytes // 2**20,
+                "days_left": disk.days_left,
+                "database_bytes": disk.database_bytes,
+                "trouble": disk.trouble,
+            },
+            "inbox_gaps": [
+                {"outbox": str(gap.outbox_id), "first": gap.first, "last": gap.last} for gap in store.inbox_gaps()
             ],
             "pairing": {s.segment: {"address": s.address, "family": s.family} for s in store.pairing().values()},
             "open_sessions": len(store.open_session_ids()),

@@ -31,7 +31,7 @@ async def health_envelope(
         batteries: last known charge of each sensor, 0 to 100.
         troubles: what is wrong, in words; None where nothing is.
     """
-    counts, head = await asyncio.to_thread(lambda: (store.counts(), store.head()))
+    counts, head, ended = await asyncio.to_thread(lambda: (store.counts(), store.head(), store.ended()))
     report = HealthReport(
         software=SOFTWARE,
         platform=f"{platform.system()} {platform.machine()}"[:64],
@@ -40,6 +40,7 @@ async def health_envelope(
         pending=counts.pending + held,
         oldest_pending=head.oldest_pending,
         rejected=counts.rejected,
+        ended=ended,
         disk_free_mb=disk.free_bytes // 2**20 if disk else None,
         days_left=disk.days_left if disk else None,
         batteries_percent=dict(batteries),

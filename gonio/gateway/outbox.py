@@ -86,6 +86,16 @@ def numbered(db: sqlite3.Connection, kit_id: str, numbers: Collection[int]) -> l
     return [(number, found[number]) for number in numbers if number in found]
 
 
+def newest(db: sqlite3.Connection, kit_id: str, limit: int) -> list[tuple[Envelope, str]]:
+    """Give the newest records with their states; see ``KitStore.newest``."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS}, state FROM outbox AS o JOIN record AS r USING (record_id) "  # noqa: S608 - a constant
+        "ORDER BY number DESC LIMIT ?",
+        (limit,),
+    ).fetchall()
+    return [(_envelope(kit_id, row), row[-1]) for row in rows]
+
+
 def count_resends(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
     """Note that records had to be sent once more."""
     db.executemany("UPDATE outbox SET resends = resends + 1 WHERE number = ?", [(n,) for n in numbers])

@@ -31,6 +31,7 @@ from gonio.gateway.database import (
     open_for_reading,
     refused,
 )
+from gonio.gateway.ended import ended_outboxes
 from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource, key_check
 from gonio.gateway.nameplate import Nameplate, keep_plate, read_plate
 from gonio.gateway.records import (
@@ -45,7 +46,7 @@ from gonio.gateway.records import (
     RejectedRecord,
 )
 from gonio.gateway.reserve import Reserve
-from gonio.messages import Ack, DownEnvelope, DownKind, Envelope, Kind, Program
+from gonio.messages import Ack, DownEnvelope, DownKind, EndedOutbox, Envelope, Kind, Program
 from gonio.signal.consts import Segment
 
 _T = TypeVar("_T")
@@ -342,6 +343,16 @@ class KitStore:
         """Give records by their numbers, likewise."""
         return [envelope for _, envelope in self.numbered(numbers)]
 
+    def record(self, record_id: uuid.UUID) -> Envelope | None:
+        """Give a record by its id; None where there is none, or none any more."""
+        with self._reading() as db:
+            return outbox.stored(db, self.kit_id, record_id)
+
+    def newest(self, limit: int) -> list[tuple[Envelope, str]]:
+        """Give the newest records, the newest first, each with its state: pending, acknowledged or rejected."""
+        with self._reading() as db:
+            return outbox.newest(db, self.kit_id, limit)
+
     def count_resends(self, numbers: Iterable[int]) -> None:
         """Note that these records had to be sent once more."""
         with self._transaction() as db:
@@ -365,6 +376,11 @@ class KitStore:
         """Tell how far the outbox that takes new records has come."""
         with self._reading() as db:
             return outbox.head(db)
+
+    def ended(self) -> tuple[EndedOutbox, ...]:
+        """Give the outboxes that ended because the database was damaged, newest first."""
+        with self._reading() as db:
+            return ended_outboxes(db)
 
     def rejected(self) -> list[RejectedRecord]:
         """Give the records that the clinic refused, oldest first, with its reasons."""

@@ -29,6 +29,7 @@ from gonio.messages import (
     Ack,
     AckStatus,
     AngleCurve,
+    EndedOutbox,
     HealthReport,
     Kind,
     RepReport,
@@ -286,6 +287,12 @@ def test_a_limit_on_files_is_named_and_costs_nothing_that_was_committed(store: K
 async def test_the_clinic_is_told_how_far_the_outbox_and_the_disk_are(store: KitStore) -> None:
     ids = commit(store, 4)
     acknowledge(store, ids[:2])
+    before = EndedOutbox(outbox_id=uuid.uuid4(), last_sequence=9, saved=7, lost=((4, 5),))
+    store._db.execute(
+        "INSERT INTO ended_outbox (outbox_id, last_sequence, saved, lost, ended_at, file) "
+        "VALUES (?, 9, 7, '[[4,5]]', '2026-02-01T00:00:00+00:00', 'x')",
+        (str(before.outbox_id),),
+    )
     housekeeper = Housekeeper(store, KitClock(), keep_days=400)
     assert housekeeper.trouble is None
     await housekeeper.look()
@@ -296,6 +303,7 @@ async def test_the_clinic_is_told_how_far_the_outbox_and_the_disk_are(store: Kit
     assert (envelope.sequence, envelope.schema_version) == (None, HealthReport.SCHEMA_VERSION)
     assert (report.outbox_id, report.last_sequence, report.oldest_pending) == (store.outbox_id, 4, 3)
     assert (report.pending, report.troubles) == (3, ("a",))
+    assert report.ended == (before,)
     assert report.disk_free_mb is not None
     assert report.days_left is not None
 
