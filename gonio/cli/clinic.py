@@ -8,6 +8,7 @@ from uuid import UUID
 import typer
 
 from gonio.cli import clinic_down
+from gonio.cli.operator import operator
 from gonio.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def unbind_kit(
 def _open(store: str, *, create: bool = True) -> "Store":
     from gonio.cloud_sink.store import open_store
 
-    return open_store(store, create=create)
+    return open_store(store, create=create, actor=operator())
 
 
 def _moment(text: str | None) -> datetime:

@@ -1,30 +1,26 @@
 """``gonio sink``: take records in from the broker, and ask the book whether it is complete."""
 
 import asyncio
-import json
 import logging
 import os
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from gonio.cli import sink_project
-from gonio.cli.sink_retain import retain
+from gonio.cli import sink_audit, sink_copy, sink_project, sink_retain
 
 if TYPE_CHECKING:
     from gonio.cloud_sink.ingest import BatchReport
-    from gonio.cloud_sink.model import Audit, Gap
     from gonio.cloud_sink.store import Store
     from gonio.identity.broker import BrokerAddress
 
 app = typer.Typer(
     help="The clinic's intake: store what kits send, and prove that it is complete.", no_args_is_help=True
 )
-app.command()(sink_project.project)
 
 StoreUrl = Annotated[
     str,
@@ -33,10 +29,6 @@ StoreUrl = Annotated[
     ),
 ]
 
-app.command()(retain)
-
-#: Missing sequences named one by one for an outbox; a forged sequence could otherwise ask for a list of 2^53.
-MAX_LISTED: Final = 10_000
 _PROGRESS_EVERY_S: Final = 10.0
 
 
@@ -121,58 +113,8 @@ class _Progress:
             )
 
 
-@app.command()
-def audit(
-    store: StoreUrl,
-    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
-) -> None:
-    """Say whether every record is there once, and name what is missing."""
-    from gonio.cloud_sink.store import open_store
-
-    with open_store(store, create=False) as book:
-        found = book.audit()
-    if as_json:
-        typer.echo(json.dumps(_as_json(found)))
-    else:
-        _tell(found)
-
-
-def _tell(found: "Audit") -> None:
-    typer.echo(f"{found.records} records, {found.doubled} doubled, {found.quarantined} in quarantine")
-    typer.echo(f"{found.data_days} data days (sessions measured by real sensors, on the patients' calendars)")
-    if found.unassigned:
-        typer.echo(f"{found.unassigned} sessions belong to no patient: bind their kits (gonio clinic kit bind)")
-    for gap in found.gaps:
-        span = f"sequence {gap.first}" if gap.first == gap.last else f"sequences {gap.first} to {gap.last}"
-        typer.echo(f"missing from kit {gap.kit_id}, outbox {gap.outbox_id}: {span}")
-    if not found.gaps:
-        typer.echo("nothing is missing below the last sequence of each kit")
-
-
-def _as_json(found: "Audit") -> dict[str, Any]:
-    by_outbox: dict[tuple[str, str], list[Gap]] = {}
-    for gap in found.gaps:
-        by_outbox.setdefault((gap.kit_id, str(gap.outbox_id)), []).append(gap)
-    return {
-        "records": found.records,
-        "doubled": found.doubled,
-        "missing": [
-            {
-                "kit": kit,
-                "outbox": outbox,
-                "count": sum(gap.last - gap.first + 1 for gap in gaps),
-                "sequences": _listed(gaps),
-            }
-            for (kit, outbox), gaps in by_outbox.items()
-        ],
-        "quarantined": found.quarantined,
-        "data_days": found.data_days,
-    }
-
-
-def _listed(gaps: "list[Gap]") -> list[int]:
-    listed: list[int] = []
-    for gap in gaps:
-        room = MAX_LISTED - len(listed)
-        listed.extend(range(gap.first, min(gap.last + 1, gap.first + room)))
-    return listed
+app.command()(sink_audit.audit)
+app.command()(sink_project.project)
+app.command()(sink_copy.backup)
+app.command()(sink_copy.restore)
+app.command()(sink_retain.retain)

@@ -229,7 +229,7 @@ def _row(entry: Entry, number: int, at: datetime, previous: bytes) -> dict[str, 
         "subject_kind": entry.subject_kind,
         "subject_id": entry.subject_id,
         "reason": entry.reason,
-        "detail": json.dumps(entry.detail, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+        "detail": json.dumps(dict(entry.detail), sort_keys=True, separators=(",", ":"), ensure_ascii=False),
         "previous_hash": previous,
     }
     return row | {"row_hash": _hash(row, previous)}

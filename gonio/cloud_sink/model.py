@@ -37,7 +37,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class PatientRow:
-    """A patient in a list: sessions of every source are counted, simulated ones too."""
+    """A patient in a list: sessions of every source are counted, simulated ones too, but none that is struck out."""
 
     patient_id: UUID
     name: str
@@ -48,16 +48,17 @@ class PatientRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One session as the kit sent it.
+    """One session as the kit sent it, and as it is placed in time by now.
 
     Attributes:
         record_id: the record's id.
         patient_id: who had the kit when it was captured; None when nobody did, or nobody can say.
         kit_id: the kit.
-        captured: when it started, aware, with the offset in force there.
+        captured: when it started, aware, with the offset that the kit sent: as captured, or as repaired.
         received_at: when it arrived, UTC.
-        clock: ``synchronised`` or ``unsynchronised`` at capture.
+        clock: ``synchronised`` at capture; ``repaired`` since, by another record of the same boot; ``unsynchronised``.
         summary: its content.
+        voided: struck out: it is shown as such and never counts.
     """
 
     record_id: UUID
@@ -67,6 +68,7 @@ class SessionRow:
     received_at: datetime
     clock: str
     summary: SessionSummary
+    voided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,37 +82,3 @@ class QuarantineRow:
     content_bytes: int
     last_received_at: datetime
     times: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Sequences ``first`` to ``last`` (inclusive) of one outbox that never arrived though a later one did."""
-
-    kit_id: str
-    outbox_id: UUID
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """Whether the book is complete.
-
-    Attributes:
-        records: records in the book (health is state, not a record).
-        doubled: records that tell of the same capture as another one.
-        gaps: sequences that are missing.
-        quarantined: things refused and kept aside.
-        unassigned: sessions of nobody: their kit was bound to no patient when they were captured, or its clock was
-            not synchronised and it cannot be told to whom.
-        data_days: distinct pairs of patient and calendar date (the patient's time zone, at capture) with at least
-            one session that a real sensor measured and whose clock was synchronised. Simulated sessions and played
-            recordings are tests and never count; nor do check-ins, which are self-report.
-    """
-
-    records: int
-    doubled: int
-    gaps: tuple[Gap, ...]
-    quarantined: int
-    unassigned: int
-    data_days: int

@@ -8,7 +8,6 @@ way.
 import sqlite3
 import tempfile
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from gonio.cloud_sink.book_rows import (
     sqlite_chunks,
     tables,
 )
+from gonio.cloud_sink.down import begin_again
 from gonio.cloud_sink.engine import open_engine, store_errors, writer
 from gonio.cloud_sink.part_file import part_file
 from gonio.cloud_sink.postgres_book import lock_migrations
@@ -46,14 +46,7 @@ from gonio.cloud_sink.schema import CLINICS, HOME_CLINIC, REVISION
 from gonio.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What was restored: the manifest of the backup that it came from."""
-
-    manifest: Manifest
-
-
-def restore(source: Path, url: str, *, actor: str, progress: Progress, passphrase: bytes | None = None) -> Restored:
+def restore(source: Path, url: str, *, actor: str, progress: Progress, passphrase: bytes | None = None) -> Manifest:
     """Make a book from a backup.
 
     Args:
@@ -62,6 +55,9 @@ def restore(source: Path, url: str, *, actor: str, progress: Progress, passphras
         actor: who does it, for the audit log.
         progress: told how far it is.
         passphrase: of an encrypted backup; its plain copy is made in the folder for temporary files and removed.
+
+    Returns:
+        The backup's manifest.
 
     Raises:
         UsageError: the file or the target is of no use, a passphrase is missing.
@@ -86,8 +82,8 @@ def restore(source: Path, url: str, *, actor: str, progress: Progress, passphras
             with part_file(where, ".restoring") as part:
                 manifest = check_file(plain, progress)
                 _copy_pages(plain, part, manifest, progress)
-                _note_in_file(part, manifest, actor)
-    return Restored(manifest)
+                _finish_file(part, manifest, actor)
+    return manifest
 
 
 def _plain(source: Path, folder: Path, passphrase: bytes | None, progress: Progress) -> Path:
@@ -117,11 +113,11 @@ def _copy_pages(plain: Path, path: Path, manifest: Manifest, progress: Progress)
     open_engine(f"sqlite:///{path}", create=False).dispose()
 
 
-def _note_in_file(path: Path, manifest: Manifest, actor: str) -> None:
+def _finish_file(path: Path, manifest: Manifest, actor: str) -> None:
     engine = open_engine(f"sqlite:///{path}", create=False)
     try:
         with store_errors(), writer(engine).begin() as connection:
-            _note(connection, manifest, actor)
+            _finish(connection, manifest, actor)
         with engine.connect() as connection:  # what a log still holds would stay under the old name
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
@@ -143,7 +139,7 @@ def _fill_database(path: Path, where: URL, url: str, manifest: Manifest, actor: 
                 found = digests(shape_of(table), postgres_chunks(connection, table))
                 for part in compared(written[table.name], found, f"what {shown(where)} took"):
                     progress(f"checking {table.name}", part.first + part.rows - 1, manifest.rows(table.name))
-            _note(connection, manifest, actor)
+            _finish(connection, manifest, actor)
         with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text("ANALYZE"))  # its planner knows nothing of rows that came at once
     finally:
@@ -196,6 +192,8 @@ def _set_counters(connection: Connection) -> None:
             connection.execute(select(func.setval(counter, last)))
 
 
-def _note(connection: Connection, manifest: Manifest, actor: str) -> None:
+def _finish(connection: Connection, manifest: Manifest, actor: str) -> None:
+    """Note the restore, and number anew what is sent to kits: they have seen numbers that this copy does not know."""
+    begin_again(connection)
     detail = {"backup": manifest.sha256, "made_at": manifest.about.made_at, "records": manifest.rows("records")}
     append(connection, [Entry(HOME_CLINIC, actor, Action.RESTORE, "store", "book", detail=detail)])

@@ -4,43 +4,48 @@ A write is one transaction, on disk when the call returns. Calls block: a progra
 worker thread. SQLite has one writer at a time; on PostgreSQL any number of workers write at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, Self
 from uuid import UUID
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import Connection, Engine, Row, Select, func, select
 from sqlalchemy.exc import DBAPIError
 
-from gonio.cloud_sink import admin
-from gonio.cloud_sink.audit import audit
+from gonio.cloud_sink import admin, audit_log
+from gonio.cloud_sink.audit import Audit
+from gonio.cloud_sink.audit_log import Action, Entry
 from gonio.cloud_sink.down_outbox import DownOutbox
 from gonio.cloud_sink.engine import clashed, open_engine, reader, store_errors, writer
 from gonio.cloud_sink.intake import Intake
 from gonio.cloud_sink.judge import judge
-from gonio.cloud_sink.model import Audit, Delivery, PatientRow, QuarantineRow, SessionRow, Unreadable
+from gonio.cloud_sink.ledger import Ledger
+from gonio.cloud_sink.model import Delivery, PatientRow, QuarantineRow, SessionRow, Unreadable
 from gonio.cloud_sink.partitions import make_parts
+from gonio.cloud_sink.proof import Proof
 from gonio.cloud_sink.retention import Expired, expired, remove_expired
-from gonio.cloud_sink.schema import PATIENTS, QUARANTINE, RECORDS, SESSIONS
+from gonio.cloud_sink.said import Said, in_force
+from gonio.cloud_sink.schema import HOME_CLINIC, KITS, PATIENTS, QUARANTINE, RECORDS, SESSIONS
 from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
 
 #: Where a database lets two write at once and ends one of two that clashed, that one tries so often in all.
 _TRIES: Final = 3
 
 
-def open_store(url: str, *, create: bool = True) -> "Store":
+def open_store(url: str, *, create: bool = True, actor: str = "system:gonio") -> "Store":
     """Open a book and bring its tables up to date.
 
     Args:
         url: ``sqlite:///path/to/file`` or ``postgresql://user[:password]@host[:port]/database``.
         create: whether a missing file is made (its folder must be there), or tables in an empty database (it must be
             there).
+        actor: who changes what is changed by this handle, for the audit log: ``operator:LOGIN`` or ``system:PART``.
 
     Raises:
         UsageError: it cannot be opened; the text says what to do.
     """
-    return Store(open_engine(url, create=create))
+    return Store(open_engine(url, create=create), actor)
 
 
 class Store:
@@ -53,8 +58,9 @@ class Store:
     when it is damaged or refuses a change.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, actor: str = "system:gonio") -> None:
         self._engine = engine
+        self._actor = actor
         self._reader = reader(engine)
         self._writer = writer(engine)
         self.down = DownOutbox(engine)
@@ -96,6 +102,12 @@ class Store:
             answers = iter(self._take_in(batch))
         return [[ack for _ in d.items if (ack := next(answers)) is not None] for d in deliveries]
 
+    def newest_arrival(self) -> datetime | None:
+        """Say when the record that arrived last did; None where there is none. It looks at all of them."""
+        with store_errors(), self._reader.connect() as connection:
+            newest: datetime | None = connection.execute(select(func.max(RECORDS.c.received_at))).scalar_one()
+            return newest
+
     def make_parts(self, now: datetime) -> None:
         """Make the parts of ``records`` for this month and those to come, where the database has parts."""
         with store_errors(), self._writer.begin() as connection:
@@ -125,7 +137,9 @@ class Store:
             UsageError: no name, or no such time zone.
         """
         with store_errors(), self._writer.begin() as connection:
-            return admin.add_patient(connection, name, time_zone)
+            patient_id = admin.add_patient(connection, name, time_zone)
+            self._note(connection, HOME_CLINIC, Action.PATIENT_ADDED, ("patient", str(patient_id)))
+            return patient_id
 
     def add_kit(self, kit_id: str, label: str = "") -> None:
         """Enter a kit of the home clinic, or give a known one a label.
@@ -134,7 +148,8 @@ class Store:
             UsageError: it is no kit id.
         """
         with store_errors(), self._writer.begin() as connection:
-            admin.add_kit(connection, kit_id, label)
+            if admin.add_kit(connection, kit_id, label):
+                self._note_kit(connection, Action.KIT_ADDED, kit_id)
 
     def bind_kit(
         self, kit_id: str, patient_id: UUID, *, since: datetime, side: Literal["left", "right"] | None = None
@@ -148,7 +163,9 @@ class Store:
             UsageError: no such patient, no kit id, or the kit was given to somebody at that moment or later.
         """
         with store_errors(), self._writer.begin() as connection:
-            admin.bind_kit(connection, kit_id, patient_id, since=since, side=side)
+            if admin.bind_kit(connection, kit_id, patient_id, since=since, side=side):
+                detail = {"patient_id": str(patient_id), "since": since.isoformat(), "side": side}
+                self._note_kit(connection, Action.KIT_BOUND, kit_id, detail)
 
     def unbind_kit(self, kit_id: str, *, at: datetime) -> None:
         """Take a kit back: what it captures from that moment on belongs to nobody.
@@ -158,18 +175,67 @@ class Store:
         """
         with store_errors(), self._writer.begin() as connection:
             admin.unbind_kit(connection, kit_id, at=at)
+            self._note_kit(connection, Action.KIT_UNBOUND, kit_id, {"at": at.isoformat()})
 
     def rederive(self) -> None:
         """Make all derived tables again from records and bindings, in one transaction."""
         with store_errors(), self._writer.begin() as connection:
             admin.rederive(connection)
+            self._note(connection, HOME_CLINIC, Action.REDERIVED, ("store", "book"))
+
+    def void_record(self, record_id: UUID, reason: str, by: str) -> bool:
+        """Strike out a session or a check-in: it stays in the book, is shown as struck out, and never counts.
+
+        Args:
+            record_id: the record.
+            reason: why, as staff enter it; it goes to the audit log.
+            by: who, as in the audit log (``operator:LOGIN``).
+
+        Returns:
+            Whether it was not struck out by staff before.
+
+        Raises:
+            UsageError: no reason, or no such session or check-in.
+        """
+        with store_errors(), self._writer.begin() as connection:
+            return admin.void_record(connection, record_id, reason, by)
 
     def remove_expired(self, before: datetime, *, actor: str, told: Callable[[int], None] = lambda _: None) -> Expired:
         """Remove what was received before a moment, in transactions of a slice each; see ``retention``."""
         with store_errors():
             return remove_expired(self._writer, before, actor=actor, told=told)
 
+    def _note_kit(
+        self,
+        connection: Connection,
+        action: Action,
+        kit_id: str,
+        detail: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> None:
+        clinic_id = connection.execute(select(KITS.c.clinic_id).where(KITS.c.kit_id == kit_id)).scalar_one()
+        self._note(connection, clinic_id, action, ("kit", kit_id), detail)
+
+    def _note(
+        self,
+        connection: Connection,
+        clinic_id: UUID,
+        action: Action,
+        subject: tuple[str, str],
+        detail: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> None:
+        audit_log.append(connection, [Entry(clinic_id, self._actor, action, *subject, detail=detail)])
+
     # --- reading ---
+
+    @property
+    def ledger(self) -> Ledger:
+        """The data days of patients, and what is behind each."""
+        return Ledger(self._reader)
+
+    @property
+    def said(self) -> Said:
+        """What patients have said beside sessions, and what was struck out."""
+        return Said(self._reader)
 
     def expired(self, before: datetime) -> Expired:
         """Say what was received before a moment, and would be removed."""
@@ -199,13 +265,13 @@ class Store:
         if before is not None:
             query = query.where(SESSIONS.c.started_at < before)
         with store_errors(), self._reader.connect() as connection:
-            return [_session_row(*row) for row in connection.execute(query)]
+            return [_session_row(row) for row in connection.execute(query)]
 
     def session(self, record_id: UUID) -> SessionRow | None:
         """Give one session, or None."""
         with store_errors(), self._reader.connect() as connection:
             row = connection.execute(_sessions().where(SESSIONS.c.record_id == record_id)).first()
-            return None if row is None else _session_row(*row)
+            return None if row is None else _session_row(row)
 
     def quarantine(self, *, limit: int = 100) -> list[QuarantineRow]:
         """Give what was refused, newest first."""
@@ -226,10 +292,14 @@ class Store:
         with store_errors(), self._reader.connect() as connection:
             return [QuarantineRow(*row) for row in connection.execute(query)]
 
+    @property
+    def proof(self) -> Proof:
+        """What the book can say for itself: whether it is complete, kit by kit, and its audit log unchanged."""
+        return Proof(self._reader)
+
     def audit(self) -> Audit:
         """Say whether the book is complete."""
-        with store_errors(), self._reader.connect() as connection:
-            return audit(connection)
+        return self.proof.audit()
 
 
 def _patients() -> Select[Any]:
@@ -239,6 +309,7 @@ def _patients() -> Select[Any]:
             func.count().label("sessions"),
             func.max(SESSIONS.c.started_at).label("last_session_at"),
         )
+        .where(SESSIONS.c.voided.is_(False))
         .group_by(SESSIONS.c.patient_id)
         .subquery()
     )
@@ -258,19 +329,21 @@ def _sessions() -> Select[Any]:
         SESSIONS.c.kit_id,
         RECORDS.c.captured_at,
         RECORDS.c.received_at,
-        RECORDS.c.clock,
+        SESSIONS.c.clock,
         RECORDS.c.payload,
+        SESSIONS.c.started_at,
+        SESSIONS.c.voided,
     ).join_from(SESSIONS, RECORDS, SESSIONS.c.record_id == RECORDS.c.record_id)
 
 
-def _session_row(
-    record_id: UUID,
-    patient_id: UUID | None,
-    kit_id: str,
-    captured_at: str,
-    received_at: datetime,
-    clock: str,
-    payload: str,
-) -> SessionRow:
-    summary = SessionSummary.model_validate_json(payload)
-    return SessionRow(record_id, patient_id, kit_id, datetime.fromisoformat(captured_at), received_at, clock, summary)
+def _session_row(row: Row[Any]) -> SessionRow:
+    return SessionRow(
+        row.record_id,
+        row.patient_id,
+        row.kit_id,
+        in_force(row.captured_at, row.started_at),
+        row.received_at,
+        row.clock,
+        SessionSummary.model_validate_json(row.payload),
+        row.voided,
+    )

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from gonio.cloud_sink.alarm import Alarm
 from gonio.cloud_sink.audit_log import export, verify
-from gonio.cloud_sink.store import Store
+from gonio.cloud_sink.store import Store, open_store
+from gonio.errors import UsageError
 from gonio.messages import Envelope
 
 Make = Callable[..., Envelope]
@@ -64,3 +67,36 @@ def test_a_record_that_is_merely_wrong_is_no_alarm(store: Store, envelope: Make,
     store.ingest("kit-001", [envelope(1, schema_version=999)], now)
     assert len(store.quarantine()) == 1
     assert alarms(store) == []
+
+
+def actions(store: Store) -> list[tuple[str, str, str]]:
+    with store._reader.connect() as connection:
+        assert verify(connection).intact
+        lines = [json.loads(line) for line in export(connection)]
+    return [(line["actor"], line["action"], line["subject_id"]) for line in lines]
+
+
+def test_what_is_done_to_people_and_kits_is_noted_once_it_changes_something(store_url: str, now: datetime) -> None:
+    with open_store(store_url, actor="operator:ann") as store:
+        patient = store.add_patient("Somebody's Name", "UTC")
+        for _ in range(2):
+            store.add_kit("kit-001", "blue")
+            store.bind_kit("kit-001", patient, since=now)
+        store.unbind_kit("kit-001", at=now + timedelta(days=1))
+        store.rederive()
+        assert actions(store) == [
+            ("operator:ann", "patient-added", str(patient)),
+            ("operator:ann", "kit-added", "kit-001"),
+            ("operator:ann", "kit-bound", "kit-001"),
+            ("operator:ann", "kit-unbound", "kit-001"),
+            ("operator:ann", "derived-tables-made-again", "book"),
+        ]
+        assert "Somebody" not in "".join(store.proof.export_log())
+
+
+def test_what_is_refused_is_not_noted(store: Store, now: datetime) -> None:
+    with pytest.raises(UsageError):
+        store.add_patient("", "UTC")
+    with pytest.raises(UsageError):
+        store.unbind_kit("kit-001", at=now)
+    assert actions(store) == []

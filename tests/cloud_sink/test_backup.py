@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Make = Callable[..., Envelope]
 
 #: What a restore itself adds to; all other tables come back to the bit.
-NOTED = {"audit_log", "audit_heads"}
+NOTED = {"audit_log", "audit_heads", "down_outboxes"}
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
@@ -47,7 +47,7 @@ def make(url: str, to: Path, passphrase: bytes | None = None) -> Backup:
 
 
 def bring_back(source: Path, url: str, passphrase: bytes | None = None) -> Manifest:
-    return restore(source, url, actor="operator:test", progress=silent, passphrase=passphrase).manifest
+    return restore(source, url, actor="operator:test", progress=silent, passphrase=passphrase)
 
 
 def content(manifest: Manifest) -> dict[tuple[str, int], str]:
