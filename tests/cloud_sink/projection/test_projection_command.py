@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from gonio.cloud_sink.engine import open_engine
 from gonio.cloud_sink.store import open_store
 from gonio.errors import GonioError, UsageError
 from gonio.messages import Envelope
+from tests.cloud_sink.postgres import PostgresCluster
 from tests.cloud_sink.projection.conftest import Bench
 from tests.cloud_sink.projection.influx_server import Answer, InfluxServer
 
@@ -107,3 +109,32 @@ def test_killed_anywhere_it_comes_to_the_same(
         assert influx.snapshot() == bench.fresh()
         assert len(influx.rows("session")) == 40
         bench.engine.dispose()
+
+
+def test_it_outlives_its_store_and_leaves_cleanly(
+    mortal_postgres: PostgresCluster, influx: InfluxServer, envelope: Make, now: datetime
+) -> None:
+    url = mortal_postgres.create()
+
+    def wait_for_sessions(count: int) -> None:
+        while len(influx.rows("session")) < count:
+            assert running.poll() is None
+            time.sleep(0.02)
+
+    environment = os.environ | {"GONIO_INFLUX_TOKEN": influx.token}
+    command = [sys.executable, "-m", "gonio", "sink", *arguments(url, influx)]
+    with open_store(url) as store:
+        store.ingest("kit-001", [envelope(1)], now)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        wait_for_sessions(1)
+        mortal_postgres.stop(signal.SIGQUIT)
+        mortal_postgres.start()
+        with open_store(url) as store:
+            store.ingest("kit-001", [envelope(2, captured=now - timedelta(days=1))], now)
+        wait_for_sessions(2)
+        running.send_signal(signal.SIGTERM)
+        said, complained = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert b"0 wait, 0 refused" in said
+    assert b"Traceback" not in complained
+    assert len(influx.rows("session")) == 2

@@ -213,6 +213,27 @@ def test_a_rebuild_comes_to_the_same(at_work: Bench, envelope: Make, now: dateti
     assert at_work.server.snapshot() == before
 
 
+@pytest.mark.parametrize("step", ["cleared", "fill", "place", "settle"])
+def test_a_rebuild_cut_off_is_gone_on_with(
+    at_work: Bench, envelope: Make, now: datetime, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work.take_in(*some_records(envelope, now))
+    at_work.project()
+    before = at_work.server.snapshot()
+    at_work.server.points[("session", (("kit", "stray"),))] = {5: {"duration_s": 1.0}}
+    at_work.register(rebuild=True)
+
+    def die(*_args: Any) -> None:  # noqa: ANN401 - whatever the step takes
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProjectionQueue, step, die)
+        with pytest.raises(KeyboardInterrupt):
+            at_work.project()
+    at_work.project()
+    assert at_work.server.snapshot() == before
+
+
 def test_another_bucket_needs_to_be_asked_for(at_work: Bench, envelope: Make, now: datetime) -> None:
     at_work.take_in(*some_records(envelope, now))
     at_work.project()
