@@ -116,6 +116,7 @@ async def run_sink(
             await _serve(client, inbox, worker, publisher, on_batch)
 
     with ThreadPoolExecutor(1, thread_name_prefix="gonio-ingest") as thread:
+        worker = Worker(store, thread)
         while True:
             client = SinkClient(
                 **arguments,
@@ -128,7 +129,7 @@ async def run_sink(
                 logger=_mqtt_log,
             )
             try:
-                await apart(listen(client, Worker(store, thread)), "ingest-connection")
+                await apart(listen(client, worker), "ingest-connection")
             except* MqttError as group:
                 pause_s = pause(failures)
                 failures += 1

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Final, TypeAlias
 
+from gonio.cloud_sink.arrival_clock import ArrivalClock
 from gonio.cloud_sink.engine import StoreError, StoreUnavailableError
 from gonio.cloud_sink.inbox import Arrival
 from gonio.cloud_sink.model import Delivery, Unreadable
@@ -39,6 +40,7 @@ class Worker:
         self._store = store
         self._thread = thread
         self._parts_made: date | None = None
+        self._clock: ArrivalClock | None = None
 
     async def take_in(self, batch: Sequence[Arrival]) -> KitAcks:
         """Store a batch, however long the book cannot be used, and give what may be acknowledged.
@@ -58,11 +60,13 @@ class Worker:
 
     def _take_in(self, batch: Sequence[Arrival]) -> KitAcks:
         self._make_parts()
+        if self._clock is None:
+            self._clock = ArrivalClock(self._store.newest_arrival())
         acks: KitAcks = []
         group: list[Delivery] = []
         records = weight = 0
         for arrival in batch:
-            delivery = read_publish(arrival)
+            delivery = self._clock.place(read_publish(arrival))
             group.append(delivery)
             records += len(delivery.items)
             weight += _weight(delivery)
