@@ -38,7 +38,7 @@ with open_store(url) as store:
 
 def derived(store: Store) -> dict[str, list[Any]]:
     with store._reader.connect() as connection:
-        return {table.name: connection.execute(select(table).order_by(table.c.record_id)).all() for table in DERIVED}
+        return {table.name: list(connection.execute(select(table).order_by(table.c.record_id))) for table in DERIVED}
 
 
 def of_each_other(make: Make, now: datetime) -> list[Envelope]:
