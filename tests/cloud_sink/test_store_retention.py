@@ -74,9 +74,10 @@ def test_old_records_go_with_all_that_derives_from_them(filled: tuple[Store, lis
     assert (last["action"], last["actor"], last["clinic_id"]) == (Action.RETENTION, "operator:test", HOME_CLINIC)
 
 
-def test_what_was_removed_is_not_taken_in_again(filled: tuple[Store, list[Envelope]]) -> None:
+def test_what_was_removed_is_no_gap_and_is_not_taken_in_again(filled: tuple[Store, list[Envelope]]) -> None:
     store, sent = filled
     store.remove_expired(BEFORE, actor="operator:test")
+    assert store.audit().gaps == ()
     assert [ack.status for ack in store.ingest("kit-001", sent, NOW)] == [AckStatus.REPEATED] * 7
     assert (rows(store)["records"], store.audit().quarantined) == (2, 0)
     (ack,) = store.ingest("kit-001", [sent[0].model_copy(update={"record_id": old_id(99)})], NOW)
