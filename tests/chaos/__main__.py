@@ -14,14 +14,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 from tests.broker import find_mosquitto
 from tests.chaos.clock import find_faketime
 from tests.chaos.fire import FireOptions, burn
-from tests.chaos.schedule import Kind, schedule
+from tests.chaos.schedule import Fault, Kind, schedule
 from tests.chaos.table import table
 from tests.cloud_sink.postgres import find_postgres
 
@@ -39,6 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     if missing and not (options.without_missing and "mosquitto" not in missing):
         _say("\n  ".join(["this needs more than is here:", *missing.values()]))
         return 2
+    if options.schedule:
+        for store in stores:
+            _show(store, schedule(options.seed, options.seconds, _kinds(store, missing)))
+        return 0
     if "root" not in missing and _OWN_MOUNTS not in os.environ:
         command = ("unshare", "--mount", sys.executable, "-m", "tests.chaos", *arguments)
         # the disks go when this ends, however it does
@@ -81,14 +85,19 @@ def _missing(stores: Sequence[str]) -> dict[str, str]:
     return missing
 
 
-async def _on(store: str, options: argparse.Namespace, missing: dict[str, str]) -> bool:
+def _kinds(store: str, missing: Collection[str]) -> frozenset[Kind]:
     kinds = frozenset(Kind) - {Kind.KILL_DATABASE if store == "sqlite" else Kind.FULL_BOOK}
     kinds -= _CLOCKS if "faketime" in missing else frozenset()
-    kinds -= _DISKS if "root" in missing else frozenset()
-    if options.schedule:
-        for fault in schedule(options.seed, options.seconds, kinds):
-            _say(f"{fault.at_s:7.2f} s  {fault.kind}, number {fault.victim}, {fault.lasts_s:.2f} s, {fault.amount}")
-        return True
+    return kinds - (_DISKS if "root" in missing else frozenset())
+
+
+def _show(store: str, faults: Sequence[Fault]) -> None:
+    _say(store)
+    for fault in faults:
+        _say(f"{fault.at_s:7.2f} s  {fault.kind}, number {fault.victim}, {fault.lasts_s:.2f} s, {fault.amount}")
+
+
+async def _on(store: str, options: argparse.Namespace, missing: dict[str, str]) -> bool:
     with tempfile.TemporaryDirectory(prefix="gonio-chaos-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         report = await burn(
@@ -102,7 +111,7 @@ async def _on(store: str, options: argparse.Namespace, missing: dict[str, str]) 
                 workers=options.workers,
                 rate=options.rate,
                 folder=folder,
-                kinds=kinds,
+                kinds=_kinds(store, missing),
             ),
             _say,
         )

@@ -40,6 +40,7 @@ class Link:
         self._tap = tap
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
         self._open: dict[Direction, asyncio.Event] = {"up": asyncio.Event(), "down": asyncio.Event()}
         self._swallows: set[Direction] = set()
         self._delay_s = 0.0
@@ -60,8 +61,10 @@ class Link:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        self.cut()
-        await asyncio.sleep(0)  # the aborted connections' pumps end
+        self.go_away()
+        for gate in self._open.values():
+            gate.set()
+        await asyncio.gather(*self._carrying)
 
     # --- faults ---
 
@@ -110,13 +113,24 @@ class Link:
     # --- carrying ---
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
+        try:
+            await self._between(reader, writer)
+        finally:
+            self._carrying.discard(task)
+            await _closed(writer)
+
+    async def _between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._away:
-            writer.transport.abort()
             return
         try:
             there, server = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
-            writer.transport.abort()
+            return
+        if self._away:  # meanwhile
+            await _closed(server)
             return
         connection = _Connection(writer, server)
         self._connections.add(connection)
@@ -125,7 +139,7 @@ class Link:
             await asyncio.gather(self._pump(connection, reader, "up", tap), self._pump(connection, there, "down", None))
         finally:
             self._connections.discard(connection)
-            connection.abort()
+            await _closed(server)
 
     async def _pump(
         self,
@@ -151,3 +165,9 @@ class Link:
             writer.write_eof()
         if connection.writers["up"].transport.is_closing() or connection.writers["down"].transport.is_closing():
             connection.abort()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with suppress(*_GONE):
+        await writer.wait_closed()

@@ -26,9 +26,9 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield how, f"{times} (and started again)"
     yield "errors nobody had foreseen", str(report.tracebacks)
     yield "healed after", "not healed" if report.healed_s is None else f"{report.healed_s:.1f} s"
-    yield "answers: stored", str(report.answers["stored"])
-    yield "answers: repeats suppressed", str(report.answers["repeated"])
-    yield "answers: refused", str(report.answers["rejected"])
+    yield "answers that left the workers: stored", str(report.answers["stored"])
+    yield "answers that left the workers: repeats suppressed", str(report.answers["repeated"])
+    yield "answers that left the workers: refused", str(report.answers["rejected"])
     if verdict is not None:
         yield "records that kits committed", str(verdict.records)
         yield "lost", str(verdict.lost)
@@ -36,7 +36,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
         yield "altered", str(verdict.altered)
         yield "not of any kit", str(verdict.strange)
         yield "unanswered at the kits", str(verdict.unanswered)
-        yield "entries of the days' ledger", str(verdict.day_entries)
+        yield "entries of the ledgers of days, voids, check-ins", str(verdict.entries)
         yield "ledger differences", str(verdict.ledger)
         yield "audit", "; ".join(verdict.audit) or "clean"
     yield "verdict", "nothing lost, nothing counted twice" if report.passed else "FAILED"

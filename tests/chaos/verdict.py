@@ -1,26 +1,18 @@
-"""Whether the clinic's book is what the fleet's kits committed: the truth files against the tables, line by line.
-
-Nothing here is shared with what it judges: which day a record counts on is worked out from the truth file's own words.
-"""
+"""Whether the clinic's book is what the fleet's kits committed: the truth files against the tables, line by line."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
 
 from gonio.cloud_sink.schema import DAY_ENTRIES, RECORDS
+from gonio.cloud_sink.schema_kinds import CHECK_INS, VOIDS
 from gonio.cloud_sink.store import Store
 from gonio.gateway.store import KitStore
-
-Line: TypeAlias = dict[str, Any]
-Entry: TypeAlias = tuple[UUID, str, date, str, str]  # record, kit, date, kind, source
+from tests.chaos.ledger import Entry, Ledger, Line, expected_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +26,8 @@ class Verdict:
         strange: records in the book that no kit committed.
         altered: records whose content in the book is not what the kit committed.
         unanswered: records that kits still wait for or that were refused.
-        day_entries: entries of the days' ledger that the truth asks for.
-        ledger: entries missing, wrong or too many.
+        entries: what the truth asks for in the ledgers of days, voids and check-ins.
+        ledger: of that, what is missing, wrong or too much.
         audit: what the book's own audit finds wrong, in words; empty when it is clean.
     """
 
@@ -45,7 +37,7 @@ class Verdict:
     strange: int
     altered: int
     unanswered: int
-    day_entries: int
+    entries: int
     ledger: int
     audit: tuple[str, ...]
 
@@ -69,26 +61,16 @@ def judge_book(store: Store, truth: Sequence[Line], kits: Iterable[Path]) -> Ver
         truth: the lines of truth.
         kits: the kits' data directories.
     """
+    columns = RECORDS.c
     with store._engine.connect() as connection:
         rows = connection.execute(
-            select(
-                RECORDS.c.record_id, RECORDS.c.kit_id, RECORDS.c.outbox_id, RECORDS.c.sequence, RECORDS.c.content_hash
-            )
+            select(columns.record_id, columns.kit_id, columns.outbox_id, columns.sequence, columns.content_hash)
         ).all()
-        days = connection.execute(
-            select(
-                DAY_ENTRIES.c.record_id,
-                DAY_ENTRIES.c.kit_id,
-                DAY_ENTRIES.c.local_date,
-                DAY_ENTRIES.c.kind,
-                DAY_ENTRIES.c.source,
-            )
-        ).all()
+        found = _ledger(connection)
         sound = _sound(store, connection)
     there = {(kit, sequence, str(record_id)): bytes(content) for record_id, kit, _, sequence, content in rows}
     asked = {(line["kit"], line["sequence"], line["record_id"]): bytes.fromhex(line["sha256"]) for line in truth}
-    expected = Counter(day_entries(truth))
-    found: Counter[Entry] = Counter((row[0], row[1], row[2], row[3], row[4]) for row in days)
+    expected = expected_ledger(truth)
     return Verdict(
         records=len(asked),
         lost=len(asked.keys() - there.keys()),
@@ -103,20 +85,24 @@ def judge_book(store: Store, truth: Sequence[Line], kits: Iterable[Path]) -> Ver
         strange=len(there.keys() - asked.keys()),
         altered=sum(there[key] != asked[key] for key in asked.keys() & there.keys()),
         unanswered=sum(_unanswered(folder) for folder in kits),
-        day_entries=expected.total(),
-        ledger=(expected - found).total() + (found - expected).total(),
+        entries=len(expected),
+        ledger=expected.differences(found),
         audit=sound + _audit(store),
     )
 
 
-def day_entries(truth: Iterable[Line]) -> list[Entry]:
-    """Work out which day each session counts on: in the patient's time zone, by the time that the kit showed."""
-    entries: list[Entry] = []
-    for line in truth:
-        moment = datetime.fromisoformat(line["captured_at"]).astimezone(UTC)
-        day = moment.astimezone(ZoneInfo(line["time_zone"])).date()
-        entries.append((UUID(line["record_id"]), line["kit"], day, line["kind"], "simulated"))
-    return entries
+def _ledger(connection: Connection) -> Ledger:
+    days = DAY_ENTRIES.c
+    entries = connection.execute(
+        select(days.record_id, days.kit_id, days.local_date, days.kind, days.source, days.clock)
+    )
+    voids = connection.execute(select(VOIDS.c.record_id, VOIDS.c.target))
+    check_ins = connection.execute(select(CHECK_INS.c.record_id, CHECK_INS.c.voided))
+    return Ledger(
+        frozenset(Entry(str(record_id), *row) for record_id, *row in entries),
+        frozenset((str(record_id), str(target)) for record_id, target in voids),
+        frozenset((str(record_id), bool(voided)) for record_id, voided in check_ins),
+    )
 
 
 def _unanswered(folder: Path) -> int:
@@ -136,7 +122,7 @@ def _audit(store: Store) -> tuple[str, ...]:
     )
 
 
-def _sound(store: Store, connection: Any) -> tuple[str, ...]:  # noqa: ANN401 - SQLAlchemy's connection
+def _sound(store: Store, connection: Connection) -> tuple[str, ...]:
     if store._engine.dialect.name != "sqlite":
         return ()
     verdict = connection.execute(text("PRAGMA integrity_check")).scalar_one()
