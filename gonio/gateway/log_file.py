@@ -1,8 +1,10 @@
 """SQLite's write-ahead log, frame by frame: what of it was committed, and whether commits lie behind a damaged frame.
 
 SQLite reads the log up to the first frame that does not check and forgets the rest without a word. That is right for
-the torn end that a power cut leaves, and loses commits where the disk has damaged a frame in the middle. Each frame
-is checked here against the sum that stands in the one before it, so that one damaged frame hides no other.
+a transaction that a kill or a power cut has ended half way, and loses commits where the disk has damaged a frame: the
+kit would give their numbers a second time. Each frame is checked here against the sum that stands in the one before
+it, so that one damaged frame hides no other. A commit at or behind a frame that does not check is taken for damage;
+where it was a power cut after all, nothing is lost by that but the name of the outbox.
 Format: https://www.sqlite.org/fileformat2.html, section 4.
 """
 
@@ -25,7 +27,7 @@ class LogFile:
     Attributes:
         offsets: where the newest committed copy of each page lies in the file.
         pages: how many pages the database has after the last commit; 0 where nothing is committed.
-        damaged: commits lie behind a damaged frame: SQLite would forget them.
+        damaged: a commit lies at or behind a damaged frame: SQLite would forget it.
     """
 
     offsets: dict[int, int] = field(default_factory=dict)
@@ -48,22 +50,22 @@ def read_log(path: Path) -> LogFile:
     broken = header_sum != _stored(data, _HEADER - 8)
     salts = data[_HEADER + 8 : _HEADER + 16] if broken else data[16:24]
     waiting: dict[int, int] = {}  # of a transaction whose commit has not come yet
-    later_commit = False  # a whole commit was found behind a broken frame
     before = _HEADER - 8
     for start in range(_HEADER, len(data) - _FRAME - PAGE + 1, _FRAME + PAGE):
         frame, before_this, before = data[start : start + _FRAME + PAGE], before, start + 16
-        summed = _summed(order, _stored(data, before_this), frame[:8] + frame[_FRAME:])
-        if frame[8:16] != salts or summed != _stored(data, start + 16):
+        number, pages = struct.unpack_from(">II", frame)
+        if frame[8:16] != salts:  # of an earlier round of the log, or damaged
             broken = True
             continue
-        log.damaged = log.damaged or later_commit
-        number, pages = struct.unpack_from(">II", frame)
-        waiting[number] = start + _FRAME
-        if pages:
+        good = _summed(order, _stored(data, before_this), frame[:8] + frame[_FRAME:]) == _stored(data, start + 16)
+        broken = broken or not good
+        if good:
+            waiting[number] = start + _FRAME
+        if pages:  # the commit: SQLite writes its frame last
+            log.damaged = log.damaged or broken
+            log.pages = pages if good else log.pages
             log.offsets.update(waiting)
-            log.pages = pages
             waiting.clear()
-            later_commit = broken
     return log
 
 

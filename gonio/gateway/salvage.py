@@ -22,7 +22,7 @@ from gonio.gateway.finds import find_rows, schema_version
 from gonio.gateway.layout import Found, layouts
 from gonio.gateway.nameplate import read_plate
 from gonio.gateway.pages import PageImage
-from gonio.gateway.swap import aside_name, discard, new_file, swap
+from gonio.gateway.swap import aside_name, discard, new_file, prune, swap
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ def salvage(path: Path, key: bytes, migrations: Sequence[str], application_id: i
             finally:
                 db.close()
         swap(path, new, aside)
+        prune(path)
     except BaseException:
         discard(new)
         raise

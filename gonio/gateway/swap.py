@@ -14,6 +14,7 @@ from gonio.gateway.durable import sync
 _READY: Final = "-salvaged-"
 _NEW: Final = "-salvaging"
 _ASIDE: Final = ".damaged-"
+KEPT: Final = 5  # damaged databases beside the kit's: evidence, and they may fill no disk
 LOG_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 
 
@@ -74,3 +75,14 @@ def finish_swap(path: Path) -> None:
         sync(path.parent)
         ready.replace(path)
         sync(path.parent)
+
+
+def prune(path: Path) -> None:
+    """Delete all but the newest damaged databases; what could be read of them was saved.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    set_aside = [file for file in path.parent.glob(f"{path.name}{_ASIDE}*") if not file.name.endswith(LOG_SUFFIXES)]
+    for file in sorted(set_aside)[:-KEPT]:
+        discard(file)

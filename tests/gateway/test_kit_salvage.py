@@ -27,6 +27,7 @@ from gonio.gateway.records import Capture, Draft, OpenSession, PairedSensor
 from gonio.gateway.rows import rows
 from gonio.gateway.salvage import salvage
 from gonio.gateway.store import KitStore
+from gonio.gateway.swap import KEPT
 from gonio.messages import Ack, AckStatus, Envelope, Kind, RepReport, new_record_id
 
 CAPTURE = Capture(uuid.uuid4(), 5, "2026-03-01T10:00:00.000+01:00", "synchronised")
@@ -230,19 +231,22 @@ def test_a_lost_plate_is_written_anew(filled: Filled, tmp_path: Path) -> None:
     assert (directory / PLATE_NAME).read_bytes() == (filled.directory / PLATE_NAME).read_bytes()
 
 
-def test_a_damaged_log_loses_only_the_damaged_frame(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [False, True])
+def test_a_damaged_log_loses_only_the_damaged_frame(tmp_path: Path, *, last: bool) -> None:
     """SQLite itself would forget, without a word, every commit behind the damaged frame."""
     with KitStore.open(tmp_path / "a") as store:
         kept = [store.commit(Draft(new_record_id(), Kind.CHECK_IN, CAPTURE, 1, "{}")) for _ in range(50)]
         shutil.copytree(tmp_path / "a", tmp_path / "b")
     assert not read_log(tmp_path / "b" / WAL).damaged
-    overwrite(tmp_path / "b" / WAL, 32 + 40 * (PAGE + 24) + 100, 8)
+    frames = (tmp_path / "b" / WAL).stat().st_size // (PAGE + 24)
+    overwrite(tmp_path / "b" / WAL, 32 + (frames - 1 if last else 40) * (PAGE + 24) + 100, 8)
     assert read_log(tmp_path / "b" / WAL).damaged
     there = saved(tmp_path / "b")
     assert len(there) >= 49
-    assert kept[-1].record_id in there
+    assert last or kept[-1].record_id in there
     with KitStore.open(tmp_path / "b") as store:
-        assert ended_outboxes(store._db)[0].last_sequence == 50
+        assert ended_outboxes(store._db)[0].last_sequence >= 49
+        assert store.outbox_id != kept[0].outbox_id  # no number is given a second time
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
@@ -267,9 +271,24 @@ def test_the_torn_end_of_a_power_cut_is_no_damage(tmp_path: Path) -> None:
     for cut in (1, 100, PAGE, 2 * PAGE + 100):
         log.write_bytes(log.read_bytes()[:-cut])
         assert not read_log(log).damaged
+    frame = PAGE + 24
+    content = log.read_bytes()
+    end = 32 + (len(content) - 32) // frame * frame
+    for torn in (frame, 2 * frame):  # room was made for them, and they never came
+        log.write_bytes(content[: end - torn] + bytes(torn))
+        assert not read_log(log).damaged
     with KitStore.open(tmp_path / "b") as store:
         assert ended_outboxes(store._db) == ()
     assert damaged_files(tmp_path / "b") == []
+
+
+def test_no_more_than_some_damaged_databases_are_kept(tmp_path: Path) -> None:
+    fill_once = tmp_path / "kit"
+    for _ in range(KEPT + 2):
+        KitStore.open(fill_once).close()
+        overwrite(fill_once / DATABASE_NAME, 0, PAGE)
+    KitStore.open(fill_once).close()
+    assert len(damaged_files(fill_once)) == KEPT
 
 
 def test_a_second_damage_keeps_what_the_first_left(filled: Filled, tmp_path: Path) -> None:
