@@ -44,7 +44,7 @@ class Link:
         self._open: dict[Direction, asyncio.Event] = {"up": asyncio.Event(), "down": asyncio.Event()}
         self._swallows: set[Direction] = set()
         self._delay_s = 0.0
-        self._away = False
+        self._away = asyncio.Event()
         self.calm()
 
     @property
@@ -77,7 +77,7 @@ class Link:
 
     def go_away(self) -> None:
         """Cut, and take no new connection."""
-        self._away = True
+        self._away.set()
         self.cut()
 
     def stall(self, direction: Direction) -> None:
@@ -101,7 +101,7 @@ class Link:
 
     def calm(self) -> None:
         """End all faults; connections that lost bytes by one are cut."""
-        self._away = False
+        self._away.clear()
         self._delay_s = 0.0
         self._swallows.clear()
         for gate in self._open.values():
@@ -123,13 +123,13 @@ class Link:
             await _closed(writer)
 
     async def _between(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._away:
+        if self._away.is_set():
             return
         try:
             there, server = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             return
-        if self._away:  # meanwhile
+        if self._away.is_set():  # meanwhile
             await _closed(server)
             return
         connection = _Connection(writer, server)
