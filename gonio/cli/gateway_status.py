@@ -33,9 +33,7 @@ def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None)
         yield f"records: {counts.pending} wait for the clinic, {counts.acknowledged} acknowledged"
         for ended in store.ended():
             lost = ", ".join(f"{first} to {last}" for first, last in ended.lost) or "none"
-            yield (
-                f"  outbox {ended.outbox_id} was damaged and set aside: {ended.saved} records saved, numbers lost: {lost}"
-            )
+            yield f"  outbox {ended.outbox_id} was damaged: {ended.saved} records saved, numbers lost: {lost}"
         for one in store.rejected():
             yield f"  refused by the clinic: record {one.sequence} ({one.kind}, {one.captured_at}): {one.reason}"
         uplink = read_uplink(directory)

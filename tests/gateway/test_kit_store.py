@@ -12,11 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pydantic import ValidationError
 
 from gonio.errors import UsageError
-from gonio.gateway.database import DATABASE_NAME, StoreWriteError
+from gonio.gateway import outbox
+from gonio.gateway.database import APPLICATION_ID, DATABASE_NAME, MIGRATIONS, StoreWriteError
 from gonio.gateway.keyfile import KeyFaultError
-from gonio.gateway.records import Capture, Draft, OpenSession, PairedSensor
+from gonio.gateway.records import Capture, Draft, OpenSession, OutboxCounts, PairedSensor, Priority
+from gonio.gateway.reports import report_draft
 from gonio.gateway.store import KitStore
-from gonio.messages import Ack, AckStatus, Kind, RepReport, new_record_id
+from gonio.messages import Ack, AckStatus, CheckIn, Kind, RepReport, new_record_id
 
 CAPTURE = Capture(uuid.uuid4(), 5, "2026-03-01T10:00:00.000+01:00", "synchronised")
 REP = RepReport(
@@ -47,6 +49,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = KitStore.open(Path(self.directory.name))
         self.drafts: list[Draft] = []
         self.state: dict[uuid.UUID, str] = {}
+        self.dropped: set[int] = set()
         self.open: dict[uuid.UUID, int] = {}
 
     @rule(payload=st.text(max_size=20))
@@ -56,10 +59,13 @@ class StoreMachine(RuleBasedStateMachine):
         assert envelope.sequence == len(self.drafts)
         self.state[envelope.record_id] = "pending"
 
+    def kept(self) -> list[int]:
+        return [n for n in range(1, len(self.drafts) + 1) if n not in self.dropped]
+
     @precondition(lambda self: self.drafts)
     @rule(data=st.data())
     def commit_again(self, data: st.DataObject) -> None:
-        number = data.draw(st.integers(1, len(self.drafts)))
+        number = data.draw(st.sampled_from(self.kept()))
         assert self.store.commit(self.drafts[number - 1]).sequence == number
 
     @rule()
@@ -101,11 +107,32 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.drafts)
     @rule(data=st.data(), status=st.sampled_from(AckStatus))
     def settle(self, data: st.DataObject, status: AckStatus) -> None:
-        number = data.draw(st.integers(1, len(self.drafts)))
+        number = data.draw(st.sampled_from(self.kept()))
         record_id = self.drafts[number - 1].record_id
         assert self.store.settle([ack(record_id, status), ack(uuid.uuid4())]) == [number]
         if self.state[record_id] != "acknowledged":
             self.state[record_id] = "rejected" if status is AckStatus.REJECTED else "acknowledged"
+
+    @rule()
+    def tidy(self) -> None:
+        last = len(self.drafts)
+        gone = [n for n in self.kept() if n < last and self.state[self.drafts[n - 1].record_id] == "acknowledged"]
+        assert self.store.drop_oldest() == len(gone)
+        self.dropped.update(gone)
+        for number in gone:
+            del self.state[self.drafts[number - 1].record_id]
+
+    @precondition(lambda self: self.drafts)
+    @rule(data=st.data())
+    def the_clinic_lost_some(self, data: st.DataObject) -> None:
+        first = data.draw(st.integers(1, len(self.drafts)))
+        last = data.draw(st.integers(first, len(self.drafts) + 3))
+        with self.store._transaction() as db:
+            outbox.send_again(db, self.store.outbox_id, first, last)
+        for number in self.kept():
+            record_id = self.drafts[number - 1].record_id
+            if first <= number <= last and self.state[record_id] == "acknowledged":
+                self.state[record_id] = "pending"
 
     @rule()
     def restart(self) -> None:
@@ -115,7 +142,10 @@ class StoreMachine(RuleBasedStateMachine):
     @invariant()
     def sequence_is_gapless_and_each_record_is_there_once(self) -> None:
         rows = self.store._db.execute("SELECT record_id, sequence FROM record ORDER BY sequence").fetchall()
-        assert rows == [(str(d.record_id), n) for n, d in enumerate(self.drafts, 1)]
+        assert rows == [(str(self.drafts[n - 1].record_id), n) for n in self.kept()]
+        ranges = self.store._db.execute("SELECT first, last FROM compacted").fetchall()
+        assert sorted(n for first, last in ranges for n in range(first, last + 1)) == sorted(self.dropped)
+        assert self.store.head().last_sequence == len(self.drafts)
         states = dict(self.store._db.execute("SELECT record_id, state FROM outbox").fetchall())
         assert states == {str(k): v for k, v in self.state.items()}
 
@@ -221,6 +251,40 @@ def test_the_very_text_comes_back(store: KitStore) -> None:
     committed = store.commit(draft('{"a": 1.50, "é": "\\u00e9"}'))
     assert store.envelopes([1]) == [committed]
     assert store.pending(10) == [1]
+
+
+def test_an_urgent_record_goes_before_a_backlog(store: KitStore) -> None:
+    backlog = [store.commit(draft()).sequence for _ in range(5)]
+    bad = report_draft(CheckIn(pain_during=7), CAPTURE)
+    flagged = report_draft(CheckIn(pain_after=0, red_flags=("calf-swelling",)), CAPTURE)
+    mild = report_draft(CheckIn(pain_during=6), CAPTURE)
+    for one in (mild, bad, flagged):
+        store.commit(one)
+    assert store.pending(100) == [7, 8, *backlog, 6]
+    assert store.pending(100, Priority.URGENT) == [7, 8]
+    assert [e.record_id for e in store.envelopes([8, 99, 7])] == [flagged.record_id, bad.record_id]
+
+
+OLD = """
+INSERT INTO kit VALUES (1, 'kit-0123456789abcdef');
+INSERT INTO outbox_head VALUES (1, '00000000-0000-4000-8000-000000000001', 3);
+INSERT INTO record SELECT printf('00000000-0000-7000-8000-00000000000%d', value), 'check-in',
+    '00000000-0000-4000-8000-000000000001', value, '00000000-0000-4000-8000-000000000002', 5,
+    '2026-03-01T10:00:00.000+01:00', 'synchronised', 1, NULL, NULL, '{}' FROM json_each('[3,1,2]');
+INSERT INTO outbox SELECT record_id, sequence, iif(sequence = 2, 'acknowledged', 'pending'), 0, NULL FROM record;
+"""
+
+
+def test_an_outbox_of_an_older_gonio_is_brought_up_to_date(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / DATABASE_NAME)
+    connection.executescript(f"{MIGRATIONS[0]}; {MIGRATIONS[1]}; {OLD}")
+    connection.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 2")
+    connection.close()
+    with KitStore.open(tmp_path) as store:
+        assert (store.kit_id, store.head().last_sequence, store.head().oldest_pending) == ("kit-0123456789abcdef", 3, 1)
+        assert [e.sequence for e in store.envelopes(store.pending(10))] == [1, 3]
+        assert store.counts() == OutboxCounts(2, 1, 0)
+        assert store.commit(draft()).sequence == 4
 
 
 def test_pairing_is_replaced_as_a_whole(store: KitStore) -> None:

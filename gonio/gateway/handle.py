@@ -1,0 +1,182 @@
+"""A kit's database as it is held open: who has it, how a transaction goes, what happens when the disk refuses.
+
+What is kept in it is the matter of :class:`gonio.gateway.store.KitStore`, which this is the lower half of.
+"""
+
+import secrets
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self, TypeVar
+
+from gonio.errors import UsageError
+from gonio.gateway.database import (
+    DATABASE_NAME,
+    DirectoryLock,
+    StoreDamagedError,
+    StoreWriteError,
+    faults_named,
+    open_database,
+    open_for_reading,
+    refused,
+)
+from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource, key_check
+from gonio.gateway.nameplate import Nameplate, keep_plate, read_plate
+from gonio.gateway.reserve import Reserve
+
+_T = TypeVar("_T")
+
+
+class StoreHandle:
+    """An open kit; a context manager. Make it with :meth:`open` or :meth:`peek`."""
+
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: DirectoryLock | None = None,
+        keys: KeySource | None = None,
+    ) -> None:
+        """Take over an open database; without lock and keys it is for reading only."""
+        self.path = path
+        self._keys = keys
+        self._damaged = False
+        self._db = connection
+        self._directory_lock = lock
+        self._reserve = Reserve(path.parent)
+        self._mutex = threading.RLock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, data_dir: Path, keys: KeySource | None = None) -> Self:
+        """Open the kit in a directory for writing, and create it there if there is none.
+
+        Args:
+            data_dir: the directory.
+            keys: where the database's key is kept; None for a file in the directory.
+
+        Raises:
+            UsageError: the directory cannot be written, another kit uses it, or its database is damaged or foreign.
+            KeyFaultError: the database's key is missing or another; nothing was touched.
+            StoreWriteError: the disk is full or failing.
+        """
+        lock = DirectoryLock(data_dir)
+        path, keys = data_dir / DATABASE_NAME, keys or KeyFile(data_dir / KEY_NAME)
+        try:
+            connection, key = open_database(path, keys)
+            store = cls(path, connection, lock, keys)
+        except BaseException:
+            lock.release()
+            raise
+        try:
+            store._create_identity(key)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def peek(cls, data_dir: Path, keys: KeySource | None = None) -> Self:
+        """Open a kit for reading, beside the process that runs it; arguments as ``open``.
+
+        Raises:
+            UsageError: there is no kit, or its database is damaged or of another version.
+            KeyFaultError: the database's key is missing or another.
+        """
+        path = data_dir / DATABASE_NAME
+        return cls(path, open_for_reading(path, keys or KeyFile(data_dir / KEY_NAME)))
+
+    def close(self) -> None:
+        """Close the database and let another process have the directory; again has no effect."""
+        with self._mutex:
+            if self._closed:
+                return
+            self._closed = True
+            self._db.close()
+            if self._directory_lock is not None:
+                self._directory_lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._reading() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:  # some faults roll back by themselves
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex:
+            if self._closed:
+                raise UsageError("the kit's store is closed")
+            self._heal()
+            try:
+                with faults_named(self.path):
+                    yield self._db
+            except StoreDamagedError as error:
+                if self._keys is None:
+                    raise
+                self._damaged = True
+                raise StoreWriteError(
+                    f"{self.path} is damaged: with its next attempt the kit sets it aside and saves what can be read"
+                ) from error
+
+    def _heal(self) -> None:
+        """Open the database anew where it was found damaged, as a start would; the disk may refuse."""
+        if self._damaged and self._keys is not None:
+            self._db.close()
+            self._db, _ = open_database(self.path, self._keys)
+            self._damaged = False
+
+    def _insist(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Write in a transaction; where the disk refuses, once more with the room of the reserve.
+
+        Raises:
+            StoreWriteError: the disk did not take it; nothing is written.
+        """
+        try:
+            with self._transaction() as db:
+                return write(db)
+        except StoreWriteError:
+            if not self._reserve.release():
+                raise
+        with self._transaction() as db:
+            return write(db)
+
+    # --- identity ----------------------------------------------------------------------------------------------------
+
+    def _create_identity(self, key: bytes) -> None:
+        plate = read_plate(self.path.parent)
+        name = f"kit-{secrets.token_hex(8)}" if plate is None else plate.kit_id
+        with self._transaction() as db:
+            db.execute("INSERT INTO kit VALUES (1, ?) ON CONFLICT DO NOTHING", (name,))
+            db.execute("INSERT INTO outbox_head VALUES (1, ?, 0) ON CONFLICT DO NOTHING", (str(uuid.uuid4()),))
+        try:
+            keep_plate(self.path.parent, Nameplate(self.kit_id, key_check(key)))
+        except OSError as error:
+            raise refused(error, f"{self.path.parent} cannot be written ({error.strerror}): check it") from error
+
+    @property
+    def kit_id(self) -> str:
+        """The kit's name, made once, random."""
+        with self._reading() as db:
+            return str(db.execute("SELECT kit_id FROM kit").fetchone()[0])
+
+    @property
+    def outbox_id(self) -> uuid.UUID:
+        """The outbox's name, new whenever an outbox is created: sequences are gapless within it."""
+        with self._reading() as db:
+            return uuid.UUID(db.execute("SELECT outbox_id FROM outbox_head").fetchone()[0])
