@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 MqttVersion: TypeAlias = Literal["3.1.1", "5"]
 
 STEADY_S: Final = 30.0  # a connection that held this long counts as one that works
+LONGEST_SILENCE_S: Final = 3600.0  # between two connections made anew because the clinic does not answer
 STORE_RETRY_S: Final = 5.0  # pause after the disk refused to be read or written
 
 
@@ -54,7 +55,8 @@ class UplinkTiming:
         network_s: how long the broker may take to answer anything.
         keepalive_s: an idle connection says a word this often. At 120 s, 2.9 kB a day of MQTT and about 90 kB with
             TCP and IP; routers of mobile networks forget idle connections after some minutes.
-        silence_s: how long the clinic may owe its word on anything before a person is told.
+        silence_s: how long the clinic may owe its word on anything before a person is told, the connection is made
+            anew (each time after twice as long, up to LONGEST_SILENCE_S) and no more than probes are sent.
     """
 
     window: int = 400
@@ -132,6 +134,8 @@ class Uplink:
         self._failures = 0
         self._told: str | None = None
         self._owed_s: float | None = None  # since when the clinic owes its word on something
+        self._patience_s = self._timing.silence_s
+        self._probe_s = 0.0  # when a silent clinic is next sent a record
         self._fresh = False  # something was committed since the outbox was last looked at
         hooks = hooks or UplinkHooks()
         self._on_change = hooks.on_change
@@ -215,9 +219,9 @@ class Uplink:
             await self._subscribe(client)
             self._window.reconnected()
             self._told = None
-            self._owed_s = None
+            self._owed_s = None if self._status.unanswered is None else asyncio.get_running_loop().time()
             connections = self._status.connections + 1
-            self._note(state="connected", reason=None, refused=None, unanswered=None, connections=connections)
+            self._note(state="connected", reason=None, refused=None, connections=connections)
             tasks.create_task(self._send(client), name="uplink-records")
             if self._health is not None:
                 tasks.create_task(self._report(client, self._health), name="uplink-health")
@@ -239,6 +243,8 @@ class Uplink:
             try:
                 pending, urgent = await asyncio.to_thread(self._pending, self._window.reach)
                 chosen = self._window.choose(pending, now_s, urgent)
+                if self._status.unanswered is not None:
+                    chosen = self._probes(chosen, urgent, now_s)
                 records = await asyncio.to_thread(self._store.numbered, chosen)
             except StoreWriteError as error:
                 self._trouble(str(error))
@@ -263,20 +269,39 @@ class Uplink:
 
     def _next_s(self, now_s: float) -> float | None:
         """Give the moment at which something is due though nothing happens, or None."""
-        silence_s = None if self._owed_s is None else self._owed_s + self._timing.silence_s
-        due = [moment for moment in (self._window.next_due_s(now_s), silence_s) if moment is not None]
+        silence_s = None if self._owed_s is None else self._owed_s + self._patience_s
+        window_s = self._window.next_due_s(now_s) if self._status.unanswered is None else self._probe_s
+        due = [moment for moment in (window_s, silence_s) if moment is not None]
         return min((moment for moment in due if moment > now_s), default=None)
 
     def _watch(self, now_s: float) -> None:
-        """Tell a person where the broker takes everything and the clinic answers nothing."""
-        if self._owed_s is None or now_s < self._owed_s + self._timing.silence_s or self._status.unanswered:
+        """Tell a person where the broker takes everything and the clinic answers nothing, and connect anew.
+
+        Raises:
+            aiomqtt.MqttError: it has been silent for too long.
+        """
+        if self._owed_s is None or now_s < self._owed_s + self._patience_s:
             return
         unanswered = (
             f"the broker {self._broker} takes the records but the clinic does not answer: check the broker's access "
             f"list for this kit, and that the sink runs"
         )
-        log.warning("%s", unanswered)
+        if self._status.unanswered is None:
+            log.warning("%s", unanswered)
         self._note(unanswered=unanswered)
+        self._patience_s = min(LONGEST_SILENCE_S, 2 * self._patience_s)
+        raise aiomqtt.MqttError("the clinic does not answer: the connection is made anew")
+
+    def _probes(self, chosen: Sequence[int], urgent: Sequence[int], now_s: float) -> list[int]:
+        """Choose what a silent clinic is sent: what is new and urgent, and one record now and then.
+
+        A clinic that is away for a day would otherwise cost a metered link hundreds of megabytes.
+        """
+        new = [number for number in chosen if number in urgent and not self._window.times_sent(number)]
+        if new or now_s < self._probe_s:
+            return new
+        self._probe_s = now_s + self._rng.uniform(0.5, 1.5) * min(self._timing.longest_wait_s, self._patience_s)
+        return list(chosen[:1])
 
     async def _publish(self, client: MqttClient, batch: Sequence[Numbered]) -> None:
         numbers = [number for number, _ in batch]
@@ -320,6 +345,9 @@ class Uplink:
             if settled:
                 self._window.settled(settled)
                 self._failures = 0
+                if self._status.unanswered is not None:  # it is back: what it missed goes at once
+                    self._window.reconnected()
+                self._patience_s = self._timing.silence_s
                 self._owed_s = asyncio.get_running_loop().time() if self._window.waiting else None
                 now = datetime.now().astimezone()
                 self._note(settled=self._status.settled + len(settled), last_settled_at=now, unanswered=None)
