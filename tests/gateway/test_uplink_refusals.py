@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from cryptography import x509
@@ -107,10 +108,11 @@ async def test_a_login_refused_says_what_to_do(version: MqttVersion, store: KitS
             assert "access list" in (link.status.reason or "")
 
 
+Script: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
 @asynccontextmanager
-async def speaking(
-    script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-) -> AsyncIterator[int]:
+async def speaking(script: Script) -> AsyncIterator[int]:
     """Run a server that follows a script with each that connects; gives its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
