@@ -10,6 +10,7 @@ from statistics import fmean, pstdev
 from typing import Any, Literal
 from uuid import UUID
 
+from examples.completeness_sample import SILENT, TROUBLED, SampleProof
 from gonio.cloud_sink.model import PatientRow, SessionRow
 from gonio.messages import AngleCurve, GoalReport, RepReport, SensorReport, SessionSummary, SetReport
 
@@ -222,6 +223,7 @@ class SampleBook:
 
     people: dict[UUID, tuple[str, str]] = field(default_factory=dict)
     rows: list[SessionRow] = field(default_factory=list)
+    proof: SampleProof = field(default_factory=SampleProof)
 
     def add_patient(self, name: str, time_zone: str = "America/New_York") -> UUID:
         """Add a patient and give the id."""
@@ -326,6 +328,11 @@ def sample_clinic() -> Sample:
         sensors=(make_sensor("thigh", 9), make_sensor("shank", 0)),
     )  # fmt: skip
     pages["session-nothing"] = f"/sessions/{book.add(None, nothing, NOW - timedelta(minutes=30))}"
+    pages["completeness"] = "/completeness"
+    pages["kit-troubled"] = f"/completeness/kits/{TROUBLED}"
+    pages["kit-silent"] = f"/completeness/kits/{SILENT}"
+    pages["quarantine"] = "/completeness/quarantine"
+    pages["audit-log"] = "/completeness/log"
     return Sample(book, pages)
 
 

@@ -6,13 +6,16 @@ playwright; the development set-up installs the latter.
 """
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from playwright.async_api import Browser, async_playwright
-from review_sample import NOW, Sample, sample_clinic
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # this folder is no package, and its helper names its own
+
+from examples.review_sample import NOW, Sample, sample_clinic
 from gonio.cloud_sink.review.serve import review_server
 
 WIDTHS = (360, 768, 1440)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from gonio.cloud_sink.review.book import Book
+from gonio.cloud_sink.review.completeness_view import view_completeness
+from gonio.cloud_sink.review.kit_view import REFUSALS_SHOWN, refusal_table, view_kit
 from gonio.cloud_sink.review.patient_view import view_patient
 from gonio.cloud_sink.review.patients_view import view_patients
 from gonio.cloud_sink.review.session_view import SENSOR_FACTS, view_session
@@ -21,13 +23,15 @@ from gonio.cloud_sink.review.words import BANDS
 from gonio.errors import GonioError
 from gonio.web.pages import STATIC, Pages
 from gonio.web.security import LOOPBACK_NAMES, HostCheck, SecurityHeaders
-from gonio.web.words import clock, day
+from gonio.web.words import Level, clock, count, day
 
 log = logging.getLogger(__name__)
 
 _NOT_FOUND: Final = 404
 _FAULT: Final = 500
 _UNREADABLE: Final = 503
+#: Far beyond the last page of any clinic's kits.
+MAX_PAGE: Final = 1_000_000
 _ERRORS: Final = {
     _NOT_FOUND: (
         "This page is not here",
@@ -71,6 +75,10 @@ def create_app(store: Book, *, names: Iterable[str] = LOOPBACK_NAMES, now: Calla
     app.add_api_route("/patients", review.patients)
     app.add_api_route("/patients/{patient_id}", review.patient)
     app.add_api_route("/sessions/{record_id}", review.session)
+    app.add_api_route("/completeness", review.completeness)
+    app.add_api_route("/completeness/kits/{kit_id}", review.kit)
+    app.add_api_route("/completeness/quarantine", review.quarantine)
+    app.add_api_route("/completeness/log", review.log)
     app.add_exception_handler(HTTPException, review.http_error)
     app.add_exception_handler(RequestValidationError, review.not_an_id)
     app.add_exception_handler(GonioError, review.cannot_read)
@@ -111,6 +119,26 @@ class _Review:
         owner = self._store.patient(row.patient_id) if row.patient_id else None
         view = view_session(self._store, row, owner, self._now())
         return self._page("session.html", view=view, patient=owner, sensor_facts=SENSOR_FACTS, sources=view.sources)
+
+    def completeness(self, page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1) -> Response:
+        view = view_completeness(self._store.proof, self._now(), page)
+        return self._page("completeness.html", view=view, sources=view.sources)
+
+    def kit(self, kit_id: str, before: Annotated[date | None, Query()] = None) -> Response:
+        proof = self._store.proof
+        states = proof.states(kit_id)
+        if not states:
+            raise HTTPException(_NOT_FOUND)
+        view = view_kit(proof, states[0], self._now(), before)
+        return self._page("kit.html", view=view, sources=view.sources)
+
+    def quarantine(self) -> Response:
+        table = refusal_table(self._store.proof.refusals(limit=REFUSALS_SHOWN), with_kit=True)
+        return self._page("quarantine.html", table=table, most=REFUSALS_SHOWN)
+
+    def log(self) -> Response:
+        check = self._store.proof.log()
+        return self._page("log.html", check=check, rows=count(check.rows, "row"), good=Level.GOOD, act=Level.ACT)
 
     def http_error(self, _request: Request, error: Exception) -> Response:
         return self._error_page(error.status_code if isinstance(error, HTTPException) else _FAULT)

@@ -1,11 +1,43 @@
 """What the pages read from the clinic's book; ``cloud_sink.store.Store`` gives it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from gonio.cloud_sink.audit_log import LogCheck
+from gonio.cloud_sink.kit_days import KitDays
 from gonio.cloud_sink.model import PatientRow, SessionRow
+from gonio.cloud_sink.overview import KitState
+from gonio.cloud_sink.proof import Refusal
+
+
+class ProofBook(Protocol):
+    """What the pages of completeness read; ``cloud_sink.proof.Proof`` gives it."""
+
+    def states(self, kit_id: str | None = None, /) -> Sequence[KitState]:
+        """Look at all kits, or at one."""
+        ...
+
+    def late(self, kits: Sequence[str], /) -> Mapping[str, int]:
+        """Count of some kits the records that came late."""
+        ...
+
+    def sources(self, kits: Sequence[str], /) -> Mapping[str, frozenset[str]]:
+        """Tell which sources the sessions of some kits have beside real sensors."""
+        ...
+
+    def days(self, kit_id: str, /) -> KitDays:
+        """Look at one kit day by day."""
+        ...
+
+    def refusals(self, kit_id: str | None = None, /, *, limit: int = 100) -> Sequence[Refusal]:
+        """Give what was refused, the latest first."""
+        ...
+
+    def log(self) -> LogCheck:
+        """Verify the audit log."""
+        ...
 
 
 class Book(Protocol):
@@ -27,4 +59,9 @@ class Book(Protocol):
 
     def session(self, record_id: UUID, /) -> SessionRow | None:
         """Give one session."""
+        ...
+
+    @property
+    def proof(self) -> ProofBook:
+        """What the book can say for itself."""
         ...
