@@ -303,7 +303,7 @@ def _key_for(path: Path, keys: KeySource) -> bytes:
     """Give a database's key; make it for one that is new or still in the clear. An encrypted one needs its own."""
     key = keys.read()
     if path.stat().st_size == 0 or is_plain(path):
-        return keys.make() if key is None else key
+        return _new_key(keys) if key is None else key
     if key is None:
         raise _no_key(path, keys)
     plate = read_plate(path.parent)
@@ -313,6 +313,14 @@ def _key_for(path: Path, keys: KeySource) -> bytes:
         f"the key in {keys.name} does not open {path}, or that is no kit's database: put back the key that the kit "
         f"had; where there is none, move the database aside, the kit then begins a new one"
     )
+
+
+def _new_key(keys: KeySource) -> bytes:
+    try:
+        return keys.make()
+    except OSError as error:
+        said = f"the kit's key {keys.name} cannot be written ({error.strerror})"
+        raise refused(error, f"{said}: make that place writable, or name another with GONIO_KIT_KEY_FILE") from error
 
 
 def _no_key(path: Path, keys: KeySource) -> KeyFaultError:

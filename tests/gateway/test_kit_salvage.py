@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gonio.errors import UsageError
+from gonio.gateway.calibrations import calibration_text
 from gonio.gateway.cipher import PAGE, connect
 from gonio.gateway.database import APPLICATION_ID, DATABASE_NAME, MIGRATIONS, StoreDamagedError, StoreWriteError
 from gonio.gateway.ended import ended_outboxes, gaps
@@ -29,6 +30,7 @@ from gonio.gateway.salvage import salvage
 from gonio.gateway.store import KitStore
 from gonio.gateway.swap import KEPT
 from gonio.messages import Ack, AckStatus, Envelope, Kind, RepReport, new_record_id
+from gonio.signal.knee.stored import StoredCalibration
 
 CAPTURE = Capture(uuid.uuid4(), 5, "2026-03-01T10:00:00.000+01:00", "synchronised")
 REP = RepReport(
@@ -37,6 +39,16 @@ REP = RepReport(
 RECORDS = 120
 ACKNOWLEDGED = 40
 WAL = f"{DATABASE_NAME}-wal"
+
+
+#: What a column may hold that does not take just anything.
+SAMPLES: dict[str, object] = {
+    "record_id": str(uuid.uuid4()),
+    "outbox_id": str(uuid.uuid4()),
+    "side": "left",
+    "state": "received",
+    "calibration": calibration_text(StoredCalibration((0.6, 0.8, 0.0), (0.0, 0.0, 1.0), 0.05, -0.1, "standing")),
+}
 
 
 @dataclass(frozen=True)
@@ -138,6 +150,32 @@ def test_every_row_of_a_sound_database_is_found(filled: Filled, tmp_path: Path) 
         )
         assert store.commit(Draft(new_record_id(), Kind.CHECK_IN, CAPTURE, 1, "{}")).sequence == 1
     assert saved(directory).items() >= filled.envelopes.items()
+
+
+def test_no_table_is_forgotten(filled: Filled, tmp_path: Path) -> None:
+    """Whatever a later schema keeps is kept by a salvage too."""
+    directory = copy_of(filled, tmp_path)
+
+    def content(store: KitStore) -> dict[str, list[tuple[object, ...]]]:
+        tables = sorted(set(layouts(store._db)) - {"outbox_head", "ended_outbox"})
+        return {one: sorted(store._db.execute(f"SELECT * FROM {one}").fetchall(), key=repr) for one in tables}  # noqa: S608 - ours
+
+    with KitStore.open(directory) as store:
+        for table, layout in layouts(store._db).items():
+            (count,) = store._db.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - ours
+            if not count and table != "ended_outbox":
+                row = [
+                    SAMPLES.get(name, 1 if kind == "INTEGER" else "x")
+                    for name, kind in zip(layout.names, layout.types, strict=True)
+                ]
+                marks = ",".join("?" * len(row))
+                names = ",".join(layout.names)
+                store._db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608 - ours
+        before = content(store)
+    assert all(before.values())
+    salvage(directory / DATABASE_NAME, filled.key, MIGRATIONS, APPLICATION_ID)
+    with KitStore.open(directory) as store:
+        assert content(store) == before
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -280,6 +318,40 @@ def test_the_torn_end_of_a_power_cut_is_no_damage(tmp_path: Path) -> None:
     with KitStore.open(tmp_path / "b") as store:
         assert ended_outboxes(store._db) == ()
     assert damaged_files(tmp_path / "b") == []
+
+
+COMMITS = """
+import sys, uuid
+from pathlib import Path
+from gonio.gateway.records import Capture, Draft
+from gonio.gateway.store import KitStore
+from gonio.messages import Kind, new_record_id
+
+capture = Capture(uuid.uuid4(), 5, "2026-03-01T10:00:00.000+01:00", "synchronised")
+with KitStore.open(Path(sys.argv[1])) as store:
+    while True:
+        envelope = store.commit(Draft(new_record_id(), Kind.CHECK_IN, capture, 1, '{"n":"' + "x" * 5000 + '"}'))
+        print(envelope.sequence, flush=True)
+"""
+
+
+def test_kills_while_committing_are_no_damage(tmp_path: Path) -> None:
+    drawn = random.Random(3)  # noqa: S311 - test data
+    last, outboxes = 0, set()
+    for _ in range(6):
+        arguments = [sys.executable, "-c", COMMITS, str(tmp_path)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(drawn.randrange(1, 250)):
+                last = int(process.stdout.readline())
+            process.kill()
+            rest = process.stdout.read().split()
+        last = int(rest[-1]) if rest else last
+        with KitStore.open(tmp_path) as store:
+            outboxes.add(store.outbox_id)
+            assert store.counts().pending in {last, last + 1}
+    assert len(outboxes) == 1
+    assert damaged_files(tmp_path) == []
 
 
 def test_no_more_than_some_damaged_databases_are_kept(tmp_path: Path) -> None:
