@@ -71,7 +71,10 @@ class KeyFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise KeyFaultError(f"the kit's key {self._path} cannot be read ({error.strerror})") from error
+            raise KeyFaultError(
+                f"the kit's key {self._path} cannot be read ({error.strerror}): check its place and permissions, or "
+                f"name another with GONIO_KIT_KEY_FILE"
+            ) from error
         with suppress(ValueError):
             key = bytes.fromhex(text.decode("ascii"))
             if len(key) == KEY_BYTES:

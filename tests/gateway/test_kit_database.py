@@ -105,10 +105,12 @@ def test_without_its_key_the_database_is_not_touched(tmp_path: Path, content: st
     assert len(stored_ids(tmp_path)) == 1
 
 
-def test_a_place_where_no_key_can_be_written_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["file/key", "/proc/gonio/key"])
+def test_a_place_where_no_key_can_be_kept_is_told(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="GONIO_KIT_KEY_FILE"):
-        KitStore.open(tmp_path / "kit", KeyFile(tmp_path / "file" / "key"))
+        KitStore.open(tmp_path / "kit", KeyFile(tmp_path / place))
+    KitStore.open(tmp_path / "kit").close()
 
 
 def test_a_key_is_never_written_over(tmp_path: Path) -> None:
