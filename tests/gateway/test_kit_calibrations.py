@@ -28,7 +28,7 @@ from gonio.gateway.calibrations import (
     fresh_enough,
     read_calibration,
 )
-from gonio.gateway.database import APPLICATION_ID, DATABASE_NAME, MIGRATIONS, StoreWriteError
+from gonio.gateway.database import DATABASE_NAME, StoreWriteError
 from gonio.gateway.events import SessionStarted
 from gonio.gateway.kit import Kit
 from gonio.gateway.records import PairedSensor
@@ -36,6 +36,7 @@ from gonio.gateway.session import FinishedSession
 from gonio.gateway.settings import KitSettings
 from gonio.gateway.store import KitStore
 from gonio.gateway.summary import SessionPlan
+from gonio.gateway.tables import APPLICATION_ID, MIGRATIONS
 from gonio.messages import SessionSummary
 from gonio.signal.consts import Segment
 from gonio.signal.knee.stored import StoredCalibration

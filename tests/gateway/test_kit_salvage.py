@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gonio.errors import UsageError
 from gonio.gateway.calibrations import calibration_text
 from gonio.gateway.cipher import PAGE, connect
-from gonio.gateway.database import APPLICATION_ID, DATABASE_NAME, MIGRATIONS, StoreDamagedError, StoreWriteError
+from gonio.gateway.database import DATABASE_NAME, StoreDamagedError, StoreWriteError
 from gonio.gateway.ended import ended_outboxes, gaps
 from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.keyfile import KEY_NAME, KeyFile
@@ -29,6 +29,7 @@ from gonio.gateway.rows import rows
 from gonio.gateway.salvage import salvage
 from gonio.gateway.store import KitStore
 from gonio.gateway.swap import KEPT
+from gonio.gateway.tables import APPLICATION_ID, MIGRATIONS
 from gonio.messages import Ack, AckStatus, Envelope, Kind, RepReport, new_record_id
 from gonio.signal.knee.stored import StoredCalibration
 

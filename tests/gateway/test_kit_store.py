@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from gonio.errors import UsageError
 from gonio.gateway import outbox
-from gonio.gateway.database import APPLICATION_ID, DATABASE_NAME, MIGRATIONS, StoreWriteError
+from gonio.gateway.database import DATABASE_NAME, StoreWriteError
 from gonio.gateway.keyfile import KeyFaultError
 from gonio.gateway.records import Capture, Draft, OpenSession, OutboxCounts, PairedSensor, Priority
 from gonio.gateway.reports import report_draft
 from gonio.gateway.store import KitStore
+from gonio.gateway.tables import APPLICATION_ID, MIGRATIONS
 from gonio.messages import Ack, AckStatus, CheckIn, Kind, RepReport, new_record_id
 
 CAPTURE = Capture(uuid.uuid4(), 5, "2026-03-01T10:00:00.000+01:00", "synchronised")
