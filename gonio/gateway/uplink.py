@@ -8,7 +8,7 @@ only time.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +38,7 @@ MqttVersion: TypeAlias = Literal["3.1.1", "5"]
 
 STEADY_S: Final = 30.0  # a connection that held this long counts as one that works
 LONGEST_SILENCE_S: Final = 3600.0  # between two connections made anew because the clinic does not answer
+_FETCHED_AT_ONCE: Final = 20  # records read together with the numbers of what waits
 STORE_RETRY_S: Final = 5.0  # pause after the disk refused to be read or written
 
 
@@ -68,6 +69,15 @@ class UplinkTiming:
     network_s: float = 10.0
     keepalive_s: int = 120
     silence_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What waits in the outbox: numbers by priority, the urgent ones of them, and some of the records."""
+
+    pending: list[int]
+    urgent: list[int]
+    at_hand: dict[int, Envelope]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,16 +251,16 @@ class Uplink:
             now_s = loop.time()
             self._watch(now_s)
             try:
-                pending, urgent = await asyncio.to_thread(self._pending, self._window.reach)
-                chosen = self._window.choose(pending, now_s, urgent)
+                look = await asyncio.to_thread(self._look, self._window.reach, self._window.numbers)
+                chosen = self._window.choose(look.pending, now_s, look.urgent)
                 if self._status.unanswered is not None:
-                    chosen = self._probes(chosen, urgent, now_s)
-                records = await asyncio.to_thread(self._store.numbered, chosen)
+                    chosen = self._probes(chosen, look.urgent, now_s)
+                records = await self._records(chosen, look.at_hand)
             except StoreWriteError as error:
                 self._trouble(str(error))
                 await asyncio.sleep(STORE_RETRY_S)
                 continue
-            for batch in self._cut(records, frozenset(urgent)):
+            for batch in self._cut(records, frozenset(look.urgent)):
                 await self._publish(client, batch)
                 if self._fresh:  # it may be urgent: look again before the rest goes
                     break
@@ -259,8 +269,17 @@ class Uplink:
                     async with asyncio.timeout_at(self._next_s(now_s)):
                         await self._wake.wait()
 
-    def _pending(self, limit: int) -> tuple[list[int], list[int]]:
-        return self._store.pending(limit), self._store.pending(URGENT_ROOM, Priority.URGENT)
+    def _look(self, limit: int, sent: frozenset[int]) -> "_Look":
+        """See what waits, and fetch at once what is likely to be sent: each trip to a thread costs its time."""
+        pending, urgent = self._store.pending(limit), self._store.pending(URGENT_ROOM, Priority.URGENT)
+        new = [number for number in pending if number not in sent]
+        return _Look(pending, urgent, dict(self._store.numbered(new[:_FETCHED_AT_ONCE])))
+
+    async def _records(self, chosen: Sequence[int], at_hand: Mapping[int, Envelope]) -> list[Numbered]:
+        missing = [number for number in chosen if number not in at_hand]
+        fetched = dict(await asyncio.to_thread(self._store.numbered, missing)) if missing else {}
+        known = {**at_hand, **fetched}
+        return [(number, known[number]) for number in chosen if number in known]
 
     def _cut(self, records: Sequence[Numbered], urgent: frozenset[int]) -> Iterator[list[Numbered]]:
         first = [record for record in records if record[0] in urgent]

@@ -71,6 +71,11 @@ class SendWindow:
         return sending is not None and sending.due_s > now_s
 
     @property
+    def numbers(self) -> frozenset[int]:
+        """Which records were sent and not answered."""
+        return frozenset(self._sendings)
+
+    @property
     def waiting(self) -> int:
         """How many records were sent and not answered."""
         return len(self._sendings)

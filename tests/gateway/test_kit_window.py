@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gonio.gateway.window import SendWindow
+from gonio.gateway.window import URGENT_ROOM, SendWindow
 
 
 def window(size: int = 3) -> SendWindow:
@@ -23,6 +23,27 @@ def test_what_was_never_sent_goes_before_what_is_never_answered() -> None:
     w = window()
     w.sent([1, 2, 3], 0.0)
     assert w.choose([1, 2, 3, 4, 5], 1000.0) == [4, 5, 1]
+
+
+def test_an_urgent_record_overtakes_a_full_window_and_what_was_never_sent() -> None:
+    w = window()
+    assert w.choose([1, 2, 3, 4, 5], 0.0) == [1, 2, 3]
+    w.sent([1, 2, 3], 0.0)
+    assert w.choose([9, 1, 2, 3, 4], 1.0, [9]) == [9]
+    w.sent([9], 1.0)
+    assert w.choose([9, 1, 2, 3, 4], 2.0, [9]) == []  # nor does it come too often
+    assert w.choose([9, 1, 2, 3, 4], 1000.0, [9]) == [9, 4, 1, 2]  # before the rest also when it was lost once
+
+
+def test_urgent_records_that_are_never_answered_hold_up_nobody() -> None:
+    w = window()
+    urgent = list(range(100, 100 + 2 * URGENT_ROOM))
+    chosen = w.choose([*urgent, 1, 2, 3, 4], 0.0, urgent[:URGENT_ROOM])
+    assert chosen == urgent[: URGENT_ROOM + 3]  # those beyond their room are the first of the others
+    w.sent(chosen, 0.0)
+    w.settled(urgent[URGENT_ROOM : URGENT_ROOM + 3])
+    left = [number for number in urgent if number not in urgent[URGENT_ROOM : URGENT_ROOM + 3]]
+    assert len(w.choose([*left, 1, 2, 3, 4], 1.0, left[:URGENT_ROOM])) == 3
 
 
 def test_a_new_connection_sends_again_at_once() -> None:
