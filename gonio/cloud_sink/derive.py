@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from gonio.cloud_sink.clock_repair import Repair
 from gonio.cloud_sink.schema import DAY_ENTRIES, SESSIONS
 from gonio.cloud_sink.schema_down import DOWN_RECEIPTS
 from gonio.cloud_sink.schema_kinds import CHECK_INS, CLOCK_REPAIRS, DERIVED, PATIENT_MESSAGES, PREFERENCES, VOIDS
-from gonio.messages import CheckIn, PatientMessage, Payload, Preference, Receipt, SessionSummary, VoidReport
+from gonio.messages import CheckIn, Kind, PatientMessage, Payload, Preference, Receipt, SessionSummary, VoidReport
 
 #: Derived tables whose rows follow from one record; ``clock_repairs`` follow from several.
 OF_A_RECORD: Final = tuple(table for table in DERIVED if table is not CLOCK_REPAIRS)
@@ -30,8 +30,7 @@ class Binding:
     bound_to: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A record in the book as the derivation needs it; ``clock`` and ``captured_utc`` are as sent."""
 
     record_id: UUID
@@ -102,35 +101,43 @@ def derive(
     if found is not None and found.at is not None:
         at, clock = found.at, "repaired"
     binding = whose(at, clock, source.received_at, bindings)
+    patient_id = binding.patient_id if binding else None
     head: Row = {"record_id": source.record_id, "clinic_id": source.clinic_id, "kit_id": source.kit_id}
-    owned = head | {"patient_id": binding.patient_id if binding else None}
-    placed = {"at": at, "clock": clock}
+    placed: Row = {**head, "at": at, "clock": clock}
     match source.payload:
         case SessionSummary() | CheckIn() as told:
             voided = struck is not None and (struck.by_person or told.simulated)
             if isinstance(told, SessionSummary):
-                into.rows[SESSIONS].append(owned | _session(told, at, clock) | {"voided": voided})
+                kind, table, row = (
+                    Kind.SESSION.value,
+                    SESSIONS,
+                    {**head, **_session(told), "started_at": at, "clock": clock},
+                )
             else:
-                into.rows[CHECK_INS].append(owned | placed | _check_in(told) | {"voided": voided})
+                kind, table, row = Kind.CHECK_IN.value, CHECK_INS, {**placed, **_check_in(told)}
+            row["patient_id"] = patient_id
+            row["voided"] = voided
+            into.rows[table].append(row)
             if binding is not None and not voided:
                 into.rows[DAY_ENTRIES].append(
-                    owned
-                    | {
+                    {
+                        **head,
+                        "patient_id": patient_id,
                         "local_date": at.astimezone(ZoneInfo(binding.time_zone)).date(),
-                        "kind": "session" if isinstance(told, SessionSummary) else "check-in",
+                        "kind": kind,
                         "source": _source(told),
                         "clock": clock,
                         "received_at": source.received_at,
                     }
                 )
         case VoidReport() as told:
-            row = head | placed | _fields(told, "said_by", "author", "reason")
+            row = placed | _fields(told, "said_by", "author", "reason")
             into.rows[VOIDS].append(row | {"target": told.record_id})
         case PatientMessage() as told:
-            row = owned | placed | _fields(told, "said_by", "author", "answers", "about", "ask")
-            into.rows[PATIENT_MESSAGES].append(row)
+            row = placed | _fields(told, "said_by", "author", "answers", "about", "ask")
+            into.rows[PATIENT_MESSAGES].append(row | {"patient_id": patient_id})
         case Preference():
-            into.rows[PREFERENCES].append(owned | placed)
+            into.rows[PREFERENCES].append(placed | {"patient_id": patient_id})
         case Receipt() as told:
             row = head | _fields(told, "of", "status", "reason") | {"of_kind": told.of_kind.value}
             into.rows[DOWN_RECEIPTS].append(row | {"at": at, "received_at": source.received_at})
@@ -142,10 +149,19 @@ def _source(told: SessionSummary | CheckIn) -> str:
     return "simulated" if told.simulated else "self-report"
 
 
-def _session(told: SessionSummary, at: datetime, clock: str) -> Row:
-    names = ("sitting_id", "exercise", "side", "source", "duration_s", "interrupted")
-    values = ("max_flexion_deg", "min_flexion_deg", "ok_fraction")
-    return _fields(told, *names, *values) | {"started_at": at, "clock": clock, "rep_count": len(told.reps)}
+def _session(told: SessionSummary) -> Row:
+    return {
+        "sitting_id": told.sitting_id,
+        "exercise": told.exercise,
+        "side": told.side,
+        "source": told.source,
+        "duration_s": told.duration_s,
+        "interrupted": told.interrupted,
+        "rep_count": len(told.reps),
+        "max_flexion_deg": told.max_flexion_deg,
+        "min_flexion_deg": told.min_flexion_deg,
+        "ok_fraction": told.ok_fraction,
+    }
 
 
 def _check_in(told: CheckIn) -> Row:
