@@ -164,7 +164,11 @@ def run(
             target_height_deg=target_height,
             target_hold_s=hold,
         )
-        async with Kit(settings) as kit:
+
+        async def identify(_: object) -> None:
+            _say("\a\nYour clinic asks which kit this is: it is this one.")
+
+        async with Kit(settings, commands={"identify": identify}) as kit:
             if kit.recovered:
                 _say(f"{len(kit.recovered)} session(s) had been cut off; they are closed and will be sent.")
             with _keys() as keys:
