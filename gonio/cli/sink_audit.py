@@ -70,13 +70,13 @@ def audit(
             _export(proof, export_log)
         if as_json:
             parts = _days_json(proof, kit, first_day, late_hours) if days else {}
-            typer.echo(json.dumps(as_object(found) | {"audit_log": _log_json(check)} | parts))
+            typer.echo(json.dumps(as_object(found) | {"audit_log": log_object(check)} | parts))
             return
         tell(found)
         if days:
             for one in _days(proof, kit, first_day, late_hours):
                 _tell_days(one, late_hours)
-        _tell_log(check)
+        tell_log(check)
 
 
 def as_object(found: "Audit") -> dict[str, Any]:
@@ -224,7 +224,8 @@ def _tell_days(one: "KitDays", late_hours: int) -> None:
 # --- the audit log ---
 
 
-def _log_json(check: "LogCheck") -> dict[str, Any]:
+def log_object(check: "LogCheck") -> dict[str, Any]:
+    """Write what is known of the audit log as JSON's values."""
     return {
         "rows": check.rows,
         "intact": check.intact,
@@ -234,7 +235,8 @@ def _log_json(check: "LogCheck") -> dict[str, Any]:
     }
 
 
-def _tell_log(check: "LogCheck") -> None:
+def tell_log(check: "LogCheck") -> None:
+    """Write what is known of the audit log for people."""
     typer.echo(f"audit log: {check.rows} rows, {'unchanged' if check.intact else 'CHANGED'}")
     for fault in check.faults:
         typer.echo(f"  clinic {fault.clinic_id}, row {fault.number}: {fault.what}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from gonio.cli.operator import operator
+from gonio.cli.sink_audit import as_object, log_object, tell, tell_log
 
 if TYPE_CHECKING:
     from gonio.cloud_sink.backup_file import Manifest
@@ -49,11 +50,20 @@ def backup(
     records = made.manifest.rows("records")
     if as_json:
         rows = {shape.table: made.manifest.rows(shape.table) for shape in made.manifest.shapes}
-        told = {"file": str(made.path), "bytes": made.size, "encrypted": passphrase_file is not None, "rows": rows}
+        told = {
+            "file": str(made.path),
+            "bytes": made.size,
+            "encrypted": passphrase_file is not None,
+            "rows": rows,
+            "audit": as_object(made.audit),
+            "audit_log": log_object(made.log),
+        }
         typer.echo(json.dumps({"made_at": about.made_at, "backup": made.manifest.sha256} | told))
     else:
         typer.echo(f"{made.path}: {records} records as of {about.made_at}, {made.size} bytes")
         typer.echo(f"read back and found whole; its manifest is {made.manifest.sha256}")
+        tell(made.audit)
+        tell_log(made.log)
 
 
 def restore(
@@ -69,11 +79,12 @@ def restore(
     passphrase = _passphrase(passphrase_file)
     manifest = restore_book(source, store, actor=operator(), progress=_Progress(), passphrase=passphrase)
     with open_store(store, create=False) as book:
-        states = book.proof.states()
+        states, log = book.proof.states(), book.proof.log()
     if as_json:
-        typer.echo(json.dumps(_as_object(manifest, states)))
+        typer.echo(json.dumps(_as_object(manifest, states) | {"audit_log": log_object(log)}))
     else:
         _tell(manifest, states)
+        tell_log(log)
 
 
 def _as_object(manifest: "Manifest", states: "list[KitState]") -> dict[str, Any]:

@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, create_engine
 
 from gonio import __version__
 from gonio.cloud_sink import book_rows
-from gonio.cloud_sink.audit_log import Action, Entry, append
+from gonio.cloud_sink.audit import Audit, audit
+from gonio.cloud_sink.audit_log import Action, Entry, LogCheck, append, verify
 from gonio.cloud_sink.backup_cipher import encrypt
-from gonio.cloud_sink.backup_file import About, Manifest, Progress, check_file, write_manifest
+from gonio.cloud_sink.backup_file import About, Manifest, Progress, check_file, open_read_only, write_manifest
 from gonio.cloud_sink.book_rows import Digest, RawRow, Shape, digest, postgres_chunks, shape_of, sqlite_chunks, tables
 from gonio.cloud_sink.engine import open_engine, reader, store_errors, writer
 from gonio.cloud_sink.part_file import part_file, refuse_taken
@@ -33,11 +34,21 @@ _STEP_PAGES: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What was made: the file, its manifest, its size in bytes."""
+    """What was made.
+
+    Attributes:
+        path: the file.
+        manifest: what it holds.
+        size: in bytes.
+        audit: what an audit of the backup itself says.
+        log: whether the audit log in it is unchanged; a log that was changed in the book is so in its backup.
+    """
 
     path: Path
     manifest: Manifest
     size: int
+    audit: Audit
+    log: LogCheck
 
 
 def back_up(url: str, to: Path, *, actor: str, progress: Progress, passphrase: bytes | None = None) -> Backup:
@@ -66,13 +77,14 @@ def back_up(url: str, to: Path, *, actor: str, progress: Progress, passphrase: b
             with store_errors():
                 manifest = _copy(engine, plain, progress)
             check_file(plain, progress)
+            found, log = _audit(plain)
             if passphrase is not None:
                 _encrypt(plain, part, passphrase, progress)
             size = part.stat().st_size
             _note(engine, manifest, actor, encrypted=passphrase is not None)
     finally:
         engine.dispose()
-    return Backup(to, manifest, size)
+    return Backup(to, manifest, size, found, log)
 
 
 def _copy(engine: Engine, plain: Path, progress: Progress) -> Manifest:
@@ -135,6 +147,15 @@ def _digests(
         progress(f"reading {table}", done, 0)
     if not done:
         yield digest(table, 1, ())
+
+
+def _audit(plain: Path) -> tuple[Audit, LogCheck]:
+    engine = create_engine("sqlite://", creator=lambda: open_read_only(plain), hide_parameters=True)
+    try:
+        with store_errors(), engine.connect() as connection:
+            return audit(connection), verify(connection)
+    finally:
+        engine.dispose()
 
 
 def _encrypt(plain: Path, part: Path, passphrase: bytes, progress: Progress) -> None:

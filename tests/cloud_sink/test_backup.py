@@ -89,6 +89,7 @@ def test_a_book_comes_back_as_it_was(filled: str, new_url: str, tmp_path: Path, 
     made = make(filled, tmp_path / "a.backup", passphrase)
     assert made.manifest.rows("records") == 61
     assert made.manifest.rows("quarantine") == 2
+    assert (made.audit.records, made.audit.quarantined, made.log.intact) == (61, 2, True)
     bring_back(tmp_path / "a.backup", new_url, passphrase)
     again = make(new_url, tmp_path / "b.backup")
     assert content(again.manifest) == content(made.manifest)

@@ -121,9 +121,12 @@ def test_a_backup_is_made_and_restored_by_command(
     file, new = str(tmp_path / "a.backup"), f"sqlite:///{tmp_path}/new.db"
     made = json.loads(run(sink.app, "backup", "--store", url, "--to", file, "--json", *secret))
     assert (made["rows"]["records"], made["encrypted"], made["bytes"]) == (3, True, Path(file).stat().st_size)
+    assert (made["audit"]["records"], made["audit"]["missing"][0]["sequences"]) == (3, [3, 4])
+    assert made["audit_log"]["intact"]
     with pytest.raises(UsageError, match="give its passphrase"):
         run(sink.app, "restore", "--from", file, "--store", new)
     came = json.loads(run(sink.app, "restore", "--from", file, "--store", new, "--json", *secret))
+    assert came.pop("audit_log")["intact"]
     assert came == {
         "backup": made["backup"],
         "made_at": made["made_at"],
