@@ -7,12 +7,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from gonio.cloud_sink.audit_log import Action
 from gonio.cloud_sink.projection import queue as queue_module
 from gonio.cloud_sink.projection.marks import mark_again
 from gonio.cloud_sink.projection.queue import Backlog, ProjectionQueue
 from gonio.cloud_sink.projection.run import Projector, project_all
 from gonio.cloud_sink.projection.writer import Influx
+from gonio.cloud_sink.schema_audit import AUDIT_LOG
 from gonio.errors import UsageError
 from gonio.messages import AngleCurve, Envelope
 from tests.cloud_sink.projection.conftest import Bench, target
@@ -211,6 +214,14 @@ def test_a_rebuild_comes_to_the_same(at_work: Bench, envelope: Make, now: dateti
     at_work.register(rebuild=True)
     at_work.project()
     assert at_work.server.snapshot() == before
+
+
+def test_a_rebuild_is_noted_in_the_audit_log(at_work: Bench) -> None:
+    at_work.register()
+    at_work.register(rebuild=True)
+    with at_work.engine.connect() as connection:
+        noted = connection.execute(select(AUDIT_LOG.c.actor).where(AUDIT_LOG.c.action == Action.PROJECTION_REBUILT))
+        assert noted.scalars().all() == ["operator:test"]
 
 
 @pytest.mark.parametrize("step", ["cleared", "fill", "place", "settle"])
