@@ -24,7 +24,7 @@ def arguments(url: str, server: InfluxServer, *more: str) -> list[str]:
 def test_killed_anywhere_it_comes_to_the_same(
     store_url: str, influx: InfluxServer, envelope: Make, now: datetime
 ) -> None:
-    """A kit changes hands while its projector is killed at every second request; the server is asked in between."""
+    """A kit changes hands while its projector is killed at four of its requests; the server is asked in between."""
     with open_store(store_url) as store:
         bench = Bench(store, open_engine(store_url, create=False), influx, now)
         bench.register()
