@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,12 +19,13 @@ from gonio.identity.broker import BrokerAddress
 from gonio.simulators.fleet_clinic import FleetClinic
 from gonio.simulators.fleet_history import Happening, history, patient
 from gonio.simulators.fleet_pace import Pace
-from gonio.simulators.fleet_record import simulated_draft, truth_line
-from gonio.simulators.fleet_tally import Tally, Totals
-from gonio.simulators.fleet_truth import Truth, TruthLine
+from gonio.simulators.fleet_record import record_id, simulated_draft, truth_line
+from gonio.simulators.fleet_tally import Tally
+from gonio.simulators.fleet_truth import Truth
 from gonio.simulators.fleet_yard import Yard
 
 RETRY_S: Final = 5.0
+_LINES: Final = 500  # of truth that are written at once
 AT_A_TIME: Final = 20  # records that a kit makes before their lines of truth must be on the disk
 LOOK_S: Final = 1.0  # between two looks at how the sending goes
 PATIENCE_S: Final = 20.0  # with a clinic that is silent, before another kit may have the place
@@ -127,7 +129,11 @@ class _Identity:
 
 
 class _Awake:
-    """One turn of one kit."""
+    """One turn of one kit.
+
+    The numbers of what is simulated and the outbox's sequence are the same only as long as the clinic sends nothing:
+    a kit answers that with receipts, which take numbers of the sequence too.
+    """
 
     def __init__(self, shared: Shared, number: int, store: KitStore) -> None:
         self._shared = shared
@@ -135,23 +141,20 @@ class _Awake:
         self._store = store
         self._plan = shared.yard.plan
         self._who = patient(self._plan.seed, number)
+        self._made = 0
         self._told: list[Happening] = []
-
-    def _history(self) -> list[Happening]:
-        if not self._told:
-            self._told = history(self._plan.seed, self._number, self._plan.records, self._plan.until)
-        return self._told
+        self._ids: dict[UUID, Happening] = {}
 
     async def run(self) -> bool:
         identity = await self._ask(lambda: _Identity(self._store.kit_id, self._store.outbox_id))
         if self._shared.clinic is not None and identity.kit_id not in self._shared.kit_ids:
             await self._ask(partial(self._shared.clinic.enter, self._number, identity.kit_id))
         self._shared.kit_ids.add(identity.kit_id)
-        counts = await self._look()
-        made = Totals.of(counts).made
+        await self._ask(partial(self._recall, identity.outbox_id))
         if self._shared.truth is not None:
-            await self._tell_truth(self._shared.truth, identity.kit_id, made)
-        if self._finished(counts):
+            await self._check_truth(self._shared.truth, identity.kit_id)
+        await self._tell_truth(identity.kit_id)
+        if self._finished(await self._look()):
             return True
         uplink = Uplink(
             self._store,
@@ -163,9 +166,10 @@ class _Awake:
         self._shared.awake[self._number] = (self._store, uplink)
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(uplink.run(), name=f"fleet-uplink-{self._number}")
-            await self._make(identity, made)
+            await self._make(identity)
             await self._wait_for_the_clinic(uplink)
             sending.cancel()
+        await self._tell_truth(identity.kit_id)
         return self._finished(await self._look())
 
     async def _ask(self, question: Callable[[], _T]) -> _T:
@@ -177,59 +181,62 @@ class _Awake:
         return counts
 
     def _finished(self, counts: OutboxCounts) -> bool:
-        return Totals.of(counts).made >= self._plan.records and not counts.pending
+        return self._made >= self._plan.records and not counts.pending
 
-    async def _tell_truth(self, truth: Truth, kit_id: str, made: int) -> None:
-        """Add the lines that a kill has cost, once the lines that are there are seen to be true."""
+    def _recall(self, outbox_id: UUID) -> None:
+        """Find out what there is to make, and how much of it the outbox holds: the first so many."""
+        self._told = history(self._plan.seed, self._number, self._plan.records, self._plan.until)
+        ids = [record_id(outbox_id, number, told.moment.shown) for number, told in enumerate(self._told, 1)]
+        self._ids = dict(zip(ids, self._told, strict=True))
+        self._made = bisect_left(ids, True, key=lambda one: self._store.record(one) is None)
+
+    async def _check_truth(self, truth: Truth, kit_id: str) -> None:
+        """See that the last line that is there is true."""
         last = truth.last(kit_id)
-        if last is not None:
-            there = await self._ask(lambda: self._store.envelopes([last.sequence]))
-            if [envelope.record_id for envelope in there] != [last.record_id]:
-                raise UsageError(
-                    f"{truth.path} names record {last.sequence} of {kit_id}, and the kit does not hold it: the disk "
-                    "lost what it had committed, or the file is another fleet's"
-                )
-        begin = truth.missing_from(kit_id)
-        told = await asyncio.to_thread(self._history) if begin <= made else []
-        for first in range(begin, made + 1, 500):
-            numbers = range(first, min(first + 500, made + 1))
-            found = await self._ask(partial(self._store.envelopes, numbers))
-            await truth.add([truth_line(e, self._who, told[(e.sequence or 1) - 1]) for e in found])
-
-    async def _make(self, identity: _Identity, made: int) -> None:
-        end = min(self._plan.records, made + self._shared.share)
-        if made >= end:
+        if last is None:
             return
-        told = await asyncio.to_thread(self._history)
-        while made < end:
-            leave = await self._shared.pace.take(min(AT_A_TIME, end - made))
-            numbers = range(made + 1, made + leave + 1)
-            lines = await self._ask(partial(self._commit, identity, told, numbers))
-            if self._shared.truth is not None:
-                await self._shared.truth.add(lines)
-            made += len(lines)
+        there = await self._ask(lambda: self._store.envelopes([last.sequence]))
+        if [envelope.record_id for envelope in there] != [last.record_id]:
+            raise UsageError(
+                f"{truth.path} names record {last.sequence} of {kit_id}, and the kit does not hold it: the disk "
+                "lost what it had committed, or the file is another fleet's"
+            )
+
+    async def _tell_truth(self, kit_id: str) -> None:
+        """Add the lines of all that the outbox holds beyond those that are there."""
+        truth = self._shared.truth
+        if truth is None:
+            return
+        head = await self._ask(self._store.head)
+        for first in range(truth.missing_from(kit_id), head.last_sequence + 1, _LINES):
+            numbers = range(first, min(first + _LINES, head.last_sequence + 1))
+            found = await self._ask(partial(self._store.envelopes, numbers))
+            await truth.add([truth_line(e, self._who, self._ids.get(e.record_id)) for e in found])
+
+    async def _make(self, identity: _Identity) -> None:
+        end = min(self._plan.records, self._made + self._shared.share)
+        while self._made < end:
+            leave = await self._shared.pace.take(min(AT_A_TIME, end - self._made))
+            self._made += await self._ask(partial(self._commit, identity, self._made, leave))
+            await self._tell_truth(identity.kit_id)
             self._shared.tally.last_made_s = time.monotonic()
 
-    def _commit(self, identity: _Identity, told: Sequence[Happening], numbers: Sequence[int]) -> list[TruthLine]:
-        """Commit records, one transaction each, as a kit does; gives those that the disk took.
+    def _commit(self, identity: _Identity, made: int, wanted: int) -> int:
+        """Commit the next records, one transaction each, as a kit does; gives how many the disk took.
 
         Raises:
             StoreWriteError: it did not take the first.
         """
-        lines: list[TruthLine] = []
-        for sequence in numbers:
-            happening = told[sequence - 1]
-            draft = simulated_draft(self._plan.seed, self._number, sequence, self._who, happening, identity.outbox_id)
+        for number in range(made + 1, made + wanted + 1):
+            told = self._told[number - 1]
+            draft = simulated_draft(self._plan.seed, self._number, number, self._who, told, identity.outbox_id)
             try:
-                envelope = self._store.commit(draft)
+                self._store.commit(draft)
             except StoreWriteError:
-                if not lines:
+                if number == made + 1:
                     raise
-                break
-            if envelope.sequence != sequence:
-                raise UsageError(f"{self._store.path} holds records that are not this fleet's: name another directory")
-            lines.append(truth_line(envelope, self._who, happening))
-        return lines
+                return number - made - 1
+        return wanted
 
     async def _wait_for_the_clinic(self, uplink: Uplink) -> None:
         """Wait until all is answered, or nothing is answered for long and another kit wants the place."""

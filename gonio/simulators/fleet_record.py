@@ -68,17 +68,23 @@ def about_id(outbox_id: uuid.UUID, about: About | None) -> uuid.UUID | None:
     return None if about is None else record_id(outbox_id, about.sequence, about.shown)
 
 
-def truth_line(envelope: Envelope, who: Patient, happening: Happening) -> TruthLine:
-    """Tell of a record all that a check of the clinic's book needs: its content's hash, and when it really was."""
-    told: dict[str, str | None] = {
+def truth_line(envelope: Envelope, who: Patient, happening: Happening | None) -> TruthLine:
+    """Tell of a record all that a check of the clinic's book needs: its content's hash, and when it really was.
+
+    Args:
+        envelope: the record, as the kit holds it.
+        who: the kit's patient.
+        happening: what it tells of; None for what the kit itself said, a receipt.
+    """
+    told = {
         "kind": envelope.kind.value,
         "captured_at": envelope.captured_at,
         "clock": envelope.clock,
         "boot_id": str(envelope.boot_id),
-        "true_at": happening.moment.true_utc.isoformat(),
+        "true_at": envelope.captured_at if happening is None else happening.moment.true_utc.isoformat(),
         "time_zone": who.zone,
         "sha256": hashlib.sha256(envelope.signed_bytes()).hexdigest(),
     }
-    if envelope.kind is Kind.VOID and envelope.outbox_id is not None:
+    if happening is not None and envelope.kind is Kind.VOID and envelope.outbox_id is not None:
         told["voids"] = str(about_id(envelope.outbox_id, happening.about))
     return TruthLine(envelope.kit_id, envelope.sequence or 0, envelope.record_id, told)

@@ -36,7 +36,7 @@ class TruthLine:
     kit_id: str
     sequence: int
     record_id: UUID
-    told: Mapping[str, str | None] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def as_text(self) -> str:
         """Write the line, with its end."""

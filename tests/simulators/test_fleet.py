@@ -23,16 +23,18 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 from gonio.cli.main import app
+from gonio.cloud_sink import down
 from gonio.cloud_sink.model import Delivery
 from gonio.cloud_sink.schema import RECORDS
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import GonioError, UsageError
+from gonio.gateway.clock import KitClock
 from gonio.gateway.database import StoreWriteError
 from gonio.gateway.records import Draft
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink import UplinkTiming
 from gonio.identity.broker import BrokerAddress
-from gonio.messages import Envelope
+from gonio.messages import ClinicMessage, Envelope
 from gonio.simulators import fleet, fleet_kit
 from gonio.simulators.fleet import FleetOptions, run_fleet
 from gonio.simulators.fleet_record import simulated_draft
@@ -179,12 +181,12 @@ def lines_of(tmp_path: Path) -> int:
 async def test_killed_again_and_again_it_goes_on_where_it_stopped(
     tmp_path: Path, store: Store, broker: Mosquitto
 ) -> None:
-    kits, records, kills = 6, 40, 4
+    kits, records, kills = 6, 80, 4
     made_before: list[int] = []
     async with listening_sink(store, broker):
-        for kill in range(kills):
-            process = start_fleet(tmp_path, broker, kits=kits, records=records, rate=120.0)
-            goal = (kill + 1) * kits * records // (kills + 1)
+        for _ in range(kills):
+            goal = lines_of(tmp_path) + 30
+            process = start_fleet(tmp_path, broker, kits=kits, records=records, rate=40.0)
             async with asyncio.timeout(LIMIT_S):
                 while lines_of(tmp_path) < goal:
                     assert process.poll() is None, process.communicate()[1]
@@ -200,13 +202,13 @@ async def test_killed_again_and_again_it_goes_on_where_it_stopped(
     assert made_before == sorted(set(made_before))
     assert made_before[-1] < kits * records
     last = json.loads(said.splitlines()[-1])
-    assert (last["source"], last["records"], last["acknowledged"]) == ("simulated", 240, 240)
+    assert (last["source"], last["records"], last["acknowledged"]) == ("simulated", 480, 480)
     assert last["made"] == kits * records - made_before[-1]
     assert (again.returncode, json.loads(said_again)["made"]) == (0, 0)
     assert_all_agree(tmp_path, store, kits * records)
     audited = CliRunner().invoke(app, ["sink", "audit", "--store", f"sqlite:///{tmp_path}/book.db", "--json"])
     audit = json.loads(audited.output)
-    assert (audit["records"], audit["doubled"], audit["missing"], audit["quarantined"]) == (240, 0, [], 0)
+    assert (audit["records"], audit["doubled"], audit["missing"], audit["quarantined"]) == (480, 0, [], 0)
 
 
 @pytest.mark.peer("mosquitto")
@@ -339,6 +341,29 @@ def test_stopped_at_any_points_it_makes_the_same_records(stops: list[int], seed:
             assert sorted(truth_rows(directory)) == sorted(outbox_rows(directory))
             assert len(truth_rows(directory)) == 16
         assert not {row[2] for row in truth_rows(Path(one))} & {row[2] for row in truth_rows(Path(other))}
+
+
+@pytest.mark.peer("mosquitto")
+async def test_what_the_clinic_sends_to_a_kit_is_answered_beside_its_own_records(
+    tmp_path: Path, store: Store, broker: Mosquitto
+) -> None:
+    """A receipt takes a number of the outbox: it has a line of truth, and the kit still makes all its records."""
+    wanted = options(tmp_path, f"mqtt://127.0.0.1:{free_port()}", kits=1, records=12)
+    await make_all(wanted, 5)
+    with KitStore.open(tmp_path / "fleet" / "kits" / "000001") as kit:
+        store.add_kit(kit.kit_id)
+        with store._writer.begin() as connection:
+            message = ClinicMessage(text="How is the stair?", sender="Your therapist", simulated=True)
+            sent = down.queue(connection, kit.kit_id, message, actor="staff", now=datetime.now(UTC))
+        assert kit.receive([sent], KitClock().capture()) == [sent]
+    async with listening_sink(store, broker):
+        result = await asyncio.wait_for(
+            run_fleet(replace(wanted, broker=BrokerAddress.parse(broker.url)), quiet), LIMIT_S
+        )
+    assert (result.records, result.acknowledged) == (13, 13)
+    assert_all_agree(tmp_path, store, 13)
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "truth").read_text().splitlines()]
+    assert kinds.index("receipt") == 5
 
 
 async def refusal(wanted: FleetOptions) -> str:
