@@ -81,6 +81,7 @@ class Report:
     answers: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     tracebacks: int = 0
+    late_callbacks: int = 0
     healed_s: float | None = None
     verdict: Verdict | None = None
 
@@ -161,6 +162,8 @@ class _Scene:
         for victim in [*self.workers, *self.fleets]:
             if victim.clock is not None:
                 victim.clock.jump(0)
+        for fleet in self.fleets:
+            fleet.hurry()  # what killed fleets have not made yet is no part of healing
 
     # --- faults ---
 
@@ -240,7 +243,9 @@ class _Scene:
         for victim in [*self.fleets, *self.workers]:
             for status, times in victim.ended_by_itself.items():
                 self._report.ended[f"{victim.name.split()[0]} ended with status {status}"] += times
-            self._report.tracebacks += victim.tracebacks()
+            errors = victim.errors()
+            self._report.tracebacks += errors.unforeseen
+            self._report.late_callbacks += errors.of_asyncio
 
     def judge(self) -> Verdict:
         """Compare the book with the truth."""

@@ -25,6 +25,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     for how, times in sorted(report.ended.items()):
         yield how, f"{times} (and started again)"
     yield "errors nobody had foreseen", str(report.tracebacks)
+    if report.late_callbacks:
+        yield "callbacks of the MQTT library for a closed socket", str(report.late_callbacks)
     yield "healed after", "not healed" if report.healed_s is None else f"{report.healed_s:.1f} s"
     yield "answers that left the workers: stored", str(report.answers["stored"])
     yield "answers that left the workers: repeats suppressed", str(report.answers["repeated"])

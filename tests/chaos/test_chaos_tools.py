@@ -24,6 +24,7 @@ from tests.chaos.ledger import Line, expected_ledger
 from tests.chaos.link import Link
 from tests.chaos.schedule import Kind, schedule
 from tests.chaos.verdict import Verdict, judge_book, read_truth
+from tests.chaos.victim import read_errors
 
 # --- the schedule ---
 
@@ -206,6 +207,31 @@ def test_a_running_process_sees_its_clock_jump_and_its_monotonic_clock_go_on(tmp
             time.sleep(0.05)
         assert 0 <= seen[1] - monotonic < 3600
         process.stdin.close()
+
+
+_LATE = """Exception in callback BaseSelectorEventLoop.add_writer(38, <function Cli...x7f>)
+handle: <Handle BaseSelectorEventLoop.add_writer(38, <function Cli...x7f>)>
+Traceback (most recent call last):
+  File "selectors.py", line 192, in get_key
+KeyError: '38 is not registered'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "selectors.py", line 359, in register
+OSError: [Errno 9] Bad file descriptor
+"""
+_CRASH = """Traceback (most recent call last):
+  File "x.py", line 1, in x
+ValueError: x
+"""
+
+
+def test_an_error_that_nobody_foresaw_is_seen_beside_those_of_a_closed_socket() -> None:
+    assert read_errors("all is well\n") == (0, 0)
+    assert read_errors(_LATE + "and on\n" + _LATE) == (0, 2)
+    assert read_errors(_LATE + _CRASH) == (1, 1)
+    assert read_errors(_LATE.replace("add_writer", "call_later")) == (1, 0)
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
