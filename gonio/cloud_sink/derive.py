@@ -127,6 +127,7 @@ def derive(
                         "kind": kind,
                         "source": _source(told),
                         "clock": clock,
+                        "counts": kind == Kind.SESSION and not told.simulated and clock != "unsynchronised",
                         "received_at": source.received_at,
                     }
                 )

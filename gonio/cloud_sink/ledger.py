@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Engine, distinct, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, distinct, func, select
 
 from gonio.cloud_sink.engine import store_errors
-from gonio.cloud_sink.schema import COUNTS, DAY_ENTRIES, PATIENTS, RECORDS
-from gonio.messages import Kind
+from gonio.cloud_sink.schema import DAY_ENTRIES, PATIENTS, RECORDS
 
 _DAYS: Final = DAY_ENTRIES.c
 
@@ -33,6 +32,7 @@ class DayRecord:
         clock: ``synchronised``, ``repaired`` or ``unsynchronised``.
         captured_at: as the kit sent it, ISO 8601 with offset; wrong where the clock was not synchronised.
         received_at: when it arrived, UTC.
+        counts: whether it makes its date a data day.
     """
 
     record_id: UUID
@@ -42,11 +42,7 @@ class DayRecord:
     clock: str
     captured_at: str
     received_at: datetime
-
-    @property
-    def counts(self) -> bool:
-        """Whether it makes its date a data day."""
-        return self.kind == Kind.SESSION and self.source == "sensor" and self.clock != "unsynchronised"
+    counts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,7 @@ class Ledger:
         """Count each patient's data days from ``first`` to ``last``, inclusive; patients without any are left out."""
         days = (
             select(func.count(distinct(_DAYS.local_date)))
-            .where(_DAYS.patient_id == PATIENTS.c.patient_id, COUNTS, _DAYS.local_date.between(first, last))
+            .where(_DAYS.patient_id == PATIENTS.c.patient_id, _DAYS.counts, _DAYS.local_date.between(first, last))
             .scalar_subquery()
         )
         with store_errors(), self._reader.connect() as connection:
@@ -94,7 +90,7 @@ class Ledger:
             last: the last date, inclusive.
             patient_id: of this patient only; None for all.
         """
-        query = (
+        query: Select[Any] = (
             select(
                 _DAYS.patient_id,
                 _DAYS.local_date,
@@ -105,6 +101,7 @@ class Ledger:
                 _DAYS.clock,
                 RECORDS.c.captured_at,
                 _DAYS.received_at,
+                _DAYS.counts,
             )
             .join_from(DAY_ENTRIES, RECORDS, RECORDS.c.record_id == _DAYS.record_id)
             .where(_DAYS.local_date.between(first, last))
@@ -120,5 +117,5 @@ class Ledger:
 
 def count_data_days(connection: Connection, *conditions: ColumnElement[bool]) -> int:
     """Count distinct pairs of patient and data day; ``conditions`` on ``day_entries`` narrow it."""
-    days = select(_DAYS.patient_id, _DAYS.local_date).where(COUNTS, *conditions).distinct().subquery()
+    days = select(_DAYS.patient_id, _DAYS.local_date).where(_DAYS.counts, *conditions).distinct().subquery()
     return int(connection.execute(select(func.count()).select_from(days)).scalar_one())

@@ -31,7 +31,6 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     false,
-    text,
 )
 
 
@@ -228,17 +227,7 @@ DAY_ENTRIES: Final = Table(
     Column("kind", String(32), nullable=False),
     Column("source", String(16), nullable=False),  # sensor, simulated, recording, self-report
     Column("clock", String(16), nullable=False),  # synchronised, repaired, unsynchronised
+    Column("counts", Boolean, nullable=False),  # it makes its date a data day, see ``ledger``
     Column("received_at", UtcDateTime, nullable=False),
-    Index(None, "patient_id", "local_date"),
-)
-
-#: What makes a date a data day (see ``ledger``), in words of both databases.
-COUNTS: Final = text("kind = 'session' AND source = 'sensor' AND clock <> 'unsynchronised'")
-
-Index(
-    "ix_day_entries_data_days",
-    DAY_ENTRIES.c.patient_id,
-    DAY_ENTRIES.c.local_date,
-    sqlite_where=COUNTS,
-    postgresql_where=COUNTS,
+    Index(None, "patient_id", "local_date", "counts"),
 )

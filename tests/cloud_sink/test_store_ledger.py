@@ -3,13 +3,14 @@
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from gonio.cloud_sink.ledger import PatientDay
-from gonio.cloud_sink.store import Store
+from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import UsageError
 from gonio.messages import AckStatus, Envelope
 
@@ -204,3 +205,17 @@ def test_what_staff_cannot_strike_out(store: Store, envelope: Make, now: datetim
             store.void_record(record_id, "a reason", "operator:kim")
     with pytest.raises(UsageError, match="needs its reason"):
         store.void_record(message.record_id, " ", "operator:kim")
+
+
+def test_data_days_of_all_patients_are_read_from_their_index(tmp_path: Path, now: datetime) -> None:
+    """Told by the plan, as times are no evidence here: ten thousand patients take a tenth of a second by it."""
+    asked: list[str] = []
+    with open_store(f"sqlite:///{tmp_path}/book.db") as store:
+        event.listen(store._engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+        store.ledger.data_days(FIRST, now.date())
+        with store._reader.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[-1]}", ("2026-01-01", "2026-01-30")).all()
+    assert any(
+        "COVERING INDEX ix_day_entries_patient_id_local_date_counts (patient_id=? AND local_date>" in row[-1]
+        for row in plan
+    )

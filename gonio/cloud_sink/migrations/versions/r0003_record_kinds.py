@@ -94,14 +94,12 @@ def _kits_and_records() -> None:
     )
     op.drop_index("ix_sessions_patient_id_started_at", "sessions")
     op.create_index(None, "sessions", ["patient_id", "started_at", "voided"])
-    counts = sa.text("kind = 'session' AND source = 'sensor' AND clock <> 'unsynchronised'")
-    op.create_index(
-        "ix_day_entries_data_days",
-        "day_entries",
-        ["patient_id", "local_date"],
-        sqlite_where=counts,
-        postgresql_where=counts,
+    op.add_column("day_entries", sa.Column("counts", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.execute(
+        "UPDATE day_entries SET counts = true WHERE kind = 'session' AND source = 'sensor' AND clock = 'synchronised'"
     )
+    op.drop_index("ix_day_entries_patient_id_local_date", "day_entries")
+    op.create_index(None, "day_entries", ["patient_id", "local_date", "counts"])
 
 
 def _check_ins() -> None:
