@@ -38,9 +38,10 @@ pytestmark = pytest.mark.peer("mosquitto")
 
 Make = Callable[..., Envelope]
 BAD, GOOD = "kit-bad", "kit-good"
-#: Above what good records take: the largest publish as JSON of empty lists is 60 MB, five publishes under way with
-#: what is kept of them 50 MB. All that the test sends is 200 MB, and 600 MB once unpacked and read.
-MOST_MB = 160
+#: Above what good records take. Measured: 140 MB with SQLite, 165 MB with PostgreSQL, and the same for four times as
+#: many rounds: the largest publish as JSON of empty lists is 60 MB, the rest is publishes under way and what is kept of
+#: them. All that the test sends is 200 MB, so that keeping it would show.
+MOST_MB = 220
 
 
 @pytest.fixture
