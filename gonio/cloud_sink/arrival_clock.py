@@ -4,6 +4,9 @@ A record whose synchronised clock shows a moment far after its arrival is refuse
 or ours. It is ours where it shows a moment that is long over: the book, or this process, has seen a later one. A record
 that would be refused for that is then held against the latest moment seen; where it lies after that one as well, nobody
 can say, and it is passed over: not stored, not refused, not answered, so that its kit sends it again.
+
+A record whose own clock was not synchronised is dated by nothing but its arrival until its kit's other records repair
+it: it too is given the latest moment seen, or it would seem to come from before its kit was anybody's.
 """
 
 import logging
@@ -38,7 +41,7 @@ class ArrivalClock:
         arrived = delivery.received_at
         self._notice(arrived)
         self._newest = max(self._newest, arrived)
-        if not self._is_back or not any(_is_ahead(item, arrived) for item in delivery.items):
+        if not self._is_back or not any(_is_ahead(item, arrived) or _is_undated(item) for item in delivery.items):
             return delivery
         kept = tuple(item for item in delivery.items if not _is_ahead(item, self._newest))
         return replace(delivery, received_at=self._newest, items=kept)
@@ -58,3 +61,8 @@ class ArrivalClock:
 def _is_ahead(item: Envelope | BadRecord | Unreadable, arrived: datetime) -> bool:
     """Tell whether a record would be refused as one from the future."""
     return isinstance(item, Envelope) and item.clock == "synchronised" and item.captured - arrived > MAX_AHEAD
+
+
+def _is_undated(item: Envelope | BadRecord | Unreadable) -> bool:
+    """Tell whether nothing but its arrival dates a record."""
+    return isinstance(item, Envelope) and item.clock == "unsynchronised"

@@ -66,12 +66,10 @@ _LASTS_S: Final = {
 }
 
 _DAY_S: Final = 86_400
-#: Where a jump ends, as seconds beside the true time: now and then it comes back to the truth. A worker's clock goes
-#: back by no more than a day: to a moment before a patient had the kit, a record whose own clock was not synchronised
-#: and cannot be repaired would be left without a patient, and the ledger would lack it.
+#: Where a jump ends, as seconds beside the true time: now and then it comes back to the truth.
 _JUMPS_S: Final = {
     Kind.JUMP_KITS: (0, -60, 3600, -5 * _DAY_S, 400 * _DAY_S, -3650 * _DAY_S, 7300 * _DAY_S),
-    Kind.JUMP_WORKER: (0, -60, 3600, -_DAY_S, 30 * _DAY_S, 400 * _DAY_S),
+    Kind.JUMP_WORKER: (0, -60, 3600, -_DAY_S, 400 * _DAY_S, -400 * _DAY_S, -3650 * _DAY_S),
 }
 
 

@@ -1,5 +1,6 @@
 """A worker's clock that goes back: no good record is refused for it, and none is told a wrong moment without need."""
 
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -48,6 +49,7 @@ def test_after_a_jump_back_records_are_held_against_the_latest_moment_seen(
     assert clock.place(delivery(jumped, old, bad)) == delivery(jumped, old, bad)
     assert clock.place(delivery(jumped, old, new, ahead, unset, bad)) == delivery(now, old, new, unset, bad)
     assert clock.place(delivery(jumped, ahead)) == delivery(now)
+    assert clock.place(delivery(jumped, unset)) == delivery(now, unset)
     assert caplog.text.count("set it") == 1
 
 
@@ -74,3 +76,19 @@ async def test_no_good_record_is_refused_by_a_worker_whose_clock_went_back(
             assert set(connection.execute(select(RECORDS.c.received_at)).scalars()) == {now}
         put_right = await started_back.take_in([Arrival(topic, pack([ahead]), now + 2 * MAX_AHEAD)])
     assert [ack.status for _, words in put_right for ack in words] == [AckStatus.STORED]
+
+
+async def test_a_record_without_a_date_is_its_patients_though_the_workers_clock_went_back(
+    store: Store, envelope: Make, now: datetime
+) -> None:
+    patient = store.add_patient("A", "America/Chicago")
+    store.bind_kit("kit-001", patient, since=now - timedelta(days=3))
+    store.ingest("kit-001", [envelope(1, captured=now)], now)
+    undated = envelope(2, captured=now - DECADE, clock="unsynchronised", boot_id=uuid.UUID(int=99))
+    with ThreadPoolExecutor(1) as thread:
+        publish = Arrival(up_topic("kit-001", Kind.SESSION), pack([undated]), now - DECADE)
+        acks = await Worker(store, thread).take_in([publish])
+    assert [ack.status for _, words in acks for ack in words] == [AckStatus.STORED]
+    session = store.session(undated.record_id)
+    assert session is not None
+    assert session.patient_id == patient
