@@ -43,6 +43,8 @@ check: lint test ## Everything that CI checks
 bench: $(VENV)/.bench ## Measure what the docs state, beside other methods (ARGS="--full" and so on)
 	@$(BIN)/python benchmarks $(ARGS)
 	@echo && $(BIN)/python benchmarks/ingest.py
+	@echo && $(BIN)/python benchmarks/uplink.py
+	@echo && $(BIN)/python benchmarks/scale.py
 
 chaos: $(VENV)/.ready ## Set the whole system on fire for 10 minutes a store, and look whether anything was lost (ARGS="--seed 7")
 	@$(BIN)/python -m tests.chaos $(ARGS)
