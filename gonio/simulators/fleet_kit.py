@@ -104,11 +104,16 @@ async def _open(shared: Shared, number: int) -> KitStore:
 
 async def _close(store: KitStore) -> None:
     """Close an outbox, and come to the end of it also when cancelled: the next turn needs its lock."""
-    closing = asyncio.ensure_future(asyncio.to_thread(store.close))
+    await _whole(store.close)
+
+
+async def _whole(question: Callable[[], _T]) -> _T:
+    """Ask in a thread and come to the end of it also when cancelled: none goes on behind the back of who comes next."""
+    asking = asyncio.ensure_future(asyncio.to_thread(question))
     try:
-        await asyncio.shield(closing)
+        return await asyncio.shield(asking)
     except asyncio.CancelledError:
-        await asyncio.wait([closing])
+        await asyncio.gather(asking, return_exceptions=True)
         raise
 
 
@@ -173,7 +178,7 @@ class _Awake:
         return self._finished(await self._look())
 
     async def _ask(self, question: Callable[[], _T]) -> _T:
-        return await _insist(self._shared, lambda: asyncio.to_thread(question))
+        return await _insist(self._shared, lambda: _whole(question))
 
     async def _look(self) -> OutboxCounts:
         counts = await self._ask(self._store.counts)
