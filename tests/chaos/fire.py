@@ -81,6 +81,7 @@ class Report:
     answers: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     tracebacks: int = 0
+    said: Counter[str] = field(default_factory=Counter)
     late_callbacks: int = 0
     healed_s: float | None = None
     verdict: Verdict | None = None
@@ -245,6 +246,7 @@ class _Scene:
                 self._report.ended[f"{victim.name.split()[0]} ended with status {status}"] += times
             errors = victim.errors()
             self._report.tracebacks += errors.unforeseen
+            self._report.said += errors.said
             self._report.late_callbacks += errors.of_asyncio
 
     def judge(self) -> Verdict:

@@ -25,6 +25,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     for how, times in sorted(report.ended.items()):
         yield how, f"{times} (and started again)"
     yield "errors nobody had foreseen", str(report.tracebacks)
+    if report.tracebacks:
+        yield from ((f"  {line}", str(times)) for line, times in report.said.most_common(8))
     if report.late_callbacks:
         yield "callbacks of the MQTT library for a closed socket", str(report.late_callbacks)
     yield "healed after", "not healed" if report.healed_s is None else f"{report.healed_s:.1f} s"

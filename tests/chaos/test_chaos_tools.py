@@ -228,10 +228,11 @@ ValueError: x
 
 
 def test_an_error_that_nobody_foresaw_is_seen_beside_those_of_a_closed_socket() -> None:
-    assert read_errors("all is well\n") == (0, 0)
-    assert read_errors(_LATE + "and on\n" + _LATE) == (0, 2)
-    assert read_errors(_LATE + _CRASH) == (1, 1)
-    assert read_errors(_LATE.replace("add_writer", "call_later")) == (1, 0)
+    assert read_errors("all is well\n")[:2] == (0, 0)
+    assert read_errors(_LATE + "and on\n" + _LATE)[:2] == (0, 2)
+    assert read_errors(_LATE + _CRASH)[:2] == (1, 1)
+    assert read_errors(_LATE + _CRASH).said["ValueError: x"] == 1
+    assert read_errors(_LATE.replace("add_writer", "call_later"))[:2] == (1, 0)
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -19,6 +19,7 @@ class Errors(NamedTuple):
 
     unforeseen: int
     of_asyncio: int
+    said: Counter[str]  # the last lines of those that were unforeseen
 
 
 def read_errors(log: str) -> Errors:
@@ -29,7 +30,10 @@ def read_errors(log: str) -> Errors:
     """
     first = re.sub(r"\n\n(During handling of|The above exception)[^\n]*\n\nTraceback", "\n\nand", log)
     late = len(re.findall(r"^handle: <Handle \S*\.add_writer\([^\n]*\n(?=Traceback)", first, re.MULTILINE))
-    return Errors(first.count("Traceback (most recent call last)") - late, late)
+    said = Counter(
+        line[:120] for line in re.findall(r"^[\w.]+(?:Error|Exception|Group|Exit)\b[^\n]*", first, re.MULTILINE)
+    )
+    return Errors(first.count("Traceback (most recent call last)") - late, late, said)
 
 
 class Victim:
