@@ -40,6 +40,11 @@ class MqttClient(aiomqtt.Client):
         """
         super().__init__(hostname, port, **options)
         self._on_answer = on_answer
+        self._disconnected.add_done_callback(_seen)
+
+    def _on_socket_unregister_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ANN401 - paho's
+        if sock is not None and sock.fileno() >= 0:
+            super()._on_socket_unregister_write(client, userdata, sock)
 
     def _on_publish(
         self,
@@ -60,11 +65,44 @@ class MqttClient(aiomqtt.Client):
             aiomqtt.MqttError: the broker cannot be reached, refuses, or does not answer in time.
         """
         try:
-            return await super().__aenter__()
+            await super().__aenter__()
         except asyncio.CancelledError:
             self._connected = asyncio.Future()  # nobody waits for it any more
             self._client.disconnect()
             raise
+        except AttributeError as error:  # paho's own: the loop's thread closed the socket under the connecting one
+            raise aiomqtt.MqttError("the connection broke as it was made") from error
+        self._disconnected.add_done_callback(_seen)
+        return self
+
+    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ANN401 - paho's
+        """Begin to read, unless the socket is closed by then: the thread that connects is not the loop's."""
+        opened = super()._on_socket_open
+
+        def begin() -> None:
+            if sock.fileno() >= 0:
+                opened(client, userdata, sock)
+
+        self._loop.call_soon_threadsafe(begin)
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ANN401, ARG002 - paho's
+        """Wait for room to write, in the loop's thread and only on a socket that is still open there.
+
+        aiomqtt asks for it from the thread that connects, by a number that may be closed, or another's, by then.
+        """
+
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the connection is over
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            if sock is not None and sock.fileno() >= 0:
+                self._loop.add_writer(sock.fileno(), write)
+
+        self._loop.call_soon_threadsafe(register)
 
     async def _wait_for(self, fut: Awaitable[_T], timeout: float | None) -> _T:  # noqa: ASYNC109 - aiomqtt's
         """Wait for an answer.
@@ -80,3 +118,9 @@ class MqttClient(aiomqtt.Client):
             return answer.result()
         finally:
             answer.cancel()
+
+
+def _seen(ended: asyncio.Future[None]) -> None:
+    """Look at how a connection ended: it is told by whoever used it, and else asyncio complains that nobody looked."""
+    if not ended.cancelled():
+        ended.exception()

@@ -27,6 +27,7 @@ from gonio.gateway.records import Capture, Draft
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink import Uplink, UplinkTiming
 from gonio.identity.broker import NO_DELAY, BrokerAddress
+from gonio.identity.mqtt import MqttClient
 from gonio.messages import (
     UP_FILTER,
     Ack,
@@ -43,6 +44,7 @@ from gonio.messages import (
     payload_text,
     unpack,
 )
+from gonio.tasks import apart
 
 FAST = UplinkTiming(
     window=60, answer_s=0.3, longest_wait_s=0.5, reconnect_s=0.05, longest_reconnect_s=0.2, network_s=2.0
@@ -124,16 +126,15 @@ class Clinic:
     async def run(self) -> None:
         while True:
             with suppress(aiomqtt.MqttError):
-                async with aiomqtt.Client("127.0.0.1", self._port, timeout=2.0, socket_options=NO_DELAY) as client:
-                    await client.subscribe(UP_FILTER, qos=1)
-                    self.ready.set()
-                    try:
-                        async for message in client.messages:
-                            await self._take(client, message)
-                    finally:
-                        if client._disconnected.done():
-                            client._disconnected.exception()  # looked at, or asyncio complains that nobody did
+                await apart(self._listen(), "clinic")
             await asyncio.sleep(0.05)
+
+    async def _listen(self) -> None:
+        async with MqttClient("127.0.0.1", self._port, timeout=2.0, socket_options=NO_DELAY) as client:
+            await client.subscribe(UP_FILTER, qos=1)
+            self.ready.set()
+            async for message in client.messages:
+                await self._take(client, message)
 
     async def _take(self, client: aiomqtt.Client, message: aiomqtt.Message) -> None:
         kit_id = kit_of_topic(str(message.topic))

@@ -82,3 +82,32 @@ async def test_stopped_while_it_connects_it_leaves_no_connection_behind(tmp_path
                 await gone.wait()
                 await asyncio.wait([running])
         assert running.cancelled()
+
+
+@pytest.mark.peer("mosquitto")
+async def test_it_goes_on_when_a_socket_is_closed_as_it_connects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A link that breaks between paho's two threads: once its socket is gone, once it is closed, then all is well."""
+    real = aiomqtt.Client._client_connect
+    tries = 0
+
+    def connect(client: aiomqtt.Client) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise AttributeError("'NoneType' object has no attribute 'fileno'")
+        real(client)
+        sock = client._client.socket()
+        if tries == 2 and sock is not None:
+            client._on_socket_register_write(client._client, None, sock)
+            sock.close()
+
+    monkeypatch.setattr(aiomqtt.Client, "_client_connect", connect)
+    with KitStore.open(tmp_path) as store, mosquitto(tmp_path) as broker:
+        uplink = uplink_to(store, broker.port)
+        running = asyncio.create_task(uplink.run())
+        await until(lambda: uplink.status.connections == 1)
+        assert tries == 3
+        await stopped(running)
+    assert "Exception in callback" not in caplog.text
