@@ -57,7 +57,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 #: The last of the migrations: what an up-to-date store says it is.
-REVISION: Final = "0007"
+REVISION: Final = "0010"
 
 METADATA: Final = MetaData(
     naming_convention={

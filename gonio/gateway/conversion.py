@@ -9,9 +9,9 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from gonio.durable import sync
 from gonio.errors import UsageError
 from gonio.gateway.cipher import connect, key_clause
-from gonio.gateway.durable import sync
 
 _SUFFIX: Final = "-encrypting"
 

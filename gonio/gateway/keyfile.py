@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
+from gonio.durable import replace_file
 from gonio.errors import UsageError
 from gonio.gateway.cipher import KEY_BYTES
-from gonio.gateway.durable import replace_file
 
 KEY_NAME: Final = "kit.key"
 

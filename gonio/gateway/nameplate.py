@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from gonio.gateway.durable import replace_file
+from gonio.durable import replace_file
 
 PLATE_NAME: Final = "kit.id"
 _KIT_ID: Final = re.compile(r"kit-[0-9a-f]{16}")

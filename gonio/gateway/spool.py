@@ -21,9 +21,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import TypeAdapter
 
+from gonio.durable import replace_file, sync
 from gonio.errors import UsageError
 from gonio.gateway.database import DATABASE_NAME, StoreWriteError, kit_runs
-from gonio.gateway.durable import replace_file, sync
 from gonio.gateway.keyfile import KeySource
 from gonio.gateway.records import Draft
 from gonio.gateway.store import KitStore

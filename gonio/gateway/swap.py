@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from gonio.gateway.durable import sync
+from gonio.durable import sync
 
 _READY: Final = "-salvaged-"
 _NEW: Final = "-salvaging"
