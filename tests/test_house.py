@@ -27,9 +27,12 @@ def test_every_ruff_ignore_has_a_reason() -> None:
         assert "#" in line, line
 
 
-def test_every_dependency_of_the_lock_is_pinned() -> None:
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        assert line.startswith("#") or "==" in line, line
+def test_every_dependency_of_the_locks_is_pinned_and_has_its_hashes() -> None:
+    for lock in ("run", "dev", "bench"):
+        lines = (ROOT / f"requirements/{lock}.txt").read_text().splitlines()
+        assert sum("==" in line for line in lines) > 50
+        for line, following in zip(lines, [*lines[1:], ""], strict=True):
+            assert line.startswith("    --hash=sha256:") or ("==" in line and "--hash=sha256:" in following), line
 
 
 def test_python_range_is_the_one_that_has_wheels() -> None:
