@@ -15,6 +15,7 @@ from gonio.gateway.database import StoreWriteError
 from gonio.gateway.inbox import InboxRecord, State
 from gonio.gateway.store import KitStore
 from gonio.messages import (
+    AllowSensors,
     Capture,
     DownEnvelope,
     DownKind,
@@ -29,8 +30,8 @@ log = logging.getLogger(__name__)
 
 RETRY_S: Final = 5.0  # after the disk refused an answer
 
-Command: TypeAlias = Identify | Capture | RotateCredentials | Wipe
-CommandName: TypeAlias = Literal["identify", "capture", "rotate-credentials", "wipe"]
+Command: TypeAlias = Identify | Capture | RotateCredentials | Wipe | AllowSensors
+CommandName: TypeAlias = Literal["identify", "capture", "rotate-credentials", "wipe", "sensors"]
 #: Carries a command out; a GonioError is the reason for which it is refused.
 CommandHook: TypeAlias = Callable[[Command], Awaitable[None]]
 

@@ -28,6 +28,7 @@ from gonio.messages.check_in import (
 )
 from gonio.messages.down import (
     COMMAND_VERSION,
+    AllowSensors,
     Capture,
     ClinicMessage,
     DownEnvelope,
@@ -110,6 +111,7 @@ __all__ = [
     "Ack",
     "AckBatch",
     "AckStatus",
+    "AllowSensors",
     "AngleCurve",
     "BadRecord",
     "Capture",

@@ -29,6 +29,7 @@ from gonio.messages.wire import (
     MessageError,
     RecordId,
     Seconds,
+    SensorAddress,
     ShortText,
     Wire,
     reason_of,
@@ -159,6 +160,21 @@ class Wipe(Wire):
 
     do: Literal["wipe"]
     at_once: bool = Field(default=False, description="also what is unsent: the kit is lost")
+    decommission: bool = Field(default=False, description="also who the kit is: its key and its certificate")
+
+
+class AllowSensors(Wire):
+    """From now on these two sensors belong to this kit, and it connects to and pairs no others."""
+
+    do: Literal["sensors"]
+    thigh: SensorAddress
+    shank: SensorAddress
+
+    @model_validator(mode="after")
+    def _are_two(self) -> Self:
+        if self.thigh.upper() == self.shank.upper():
+            raise ValueError("thigh and shank have a sensor each, not the same one")
+        return self
 
 
 class Resend(Wire):
@@ -176,16 +192,15 @@ class Resend(Wire):
         return self
 
 
-Command: TypeAlias = Annotated[
-    Identify | Capture | RotateCredentials | Wipe | Resend, Field(discriminator="do")
-]  # payload of kind ``command``, schema version 1
+AnyCommand: TypeAlias = Identify | Capture | RotateCredentials | Wipe | AllowSensors | Resend
+Command: TypeAlias = Annotated[AnyCommand, Field(discriminator="do")]  # payload of kind ``command``, schema version 1
 
 #: The schema version of every command.
 COMMAND_VERSION: Final = 1
 
-DownPayload: TypeAlias = Program | ClinicMessage | Identify | Capture | RotateCredentials | Wipe | Resend
+DownPayload: TypeAlias = Program | ClinicMessage | AnyCommand
 
-_COMMAND: Final[TypeAdapter[Identify | Capture | RotateCredentials | Wipe | Resend]] = TypeAdapter(Command)
+_COMMAND: Final[TypeAdapter[AnyCommand]] = TypeAdapter(Command)
 _BY_KIND: Final[dict[DownKind, type[BaseModel]]] = {DownKind.PROGRAM: Program, DownKind.MESSAGE: ClinicMessage}
 _LIST: Final[TypeAdapter[list[DownEnvelope]]] = TypeAdapter(
     Annotated[list[DownEnvelope], Field(min_length=1, max_length=MAX_ENVELOPES)]

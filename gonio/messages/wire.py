@@ -47,6 +47,9 @@ Degrees: TypeAlias = Annotated[float, Field(ge=-360, le=360, allow_inf_nan=False
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 ShortText: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
 Flag: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
+SensorAddress: TypeAlias = Annotated[
+    str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z:-]{1,63}$", description="a Bluetooth address, or what stands for it")
+]
 ExerciseName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,47}$")]
 
 

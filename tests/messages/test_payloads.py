@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from gonio import messages
 from gonio.messages import (
+    AllowSensors,
     Capture,
     CheckIn,
     ClinicMessage,
@@ -81,6 +82,8 @@ DOWN: tuple[tuple[DownKind, BaseModel], ...] = (
     (DownKind.COMMAND, Capture(do="capture", duration_s=60.0)),
     (DownKind.COMMAND, RotateCredentials(do="rotate-credentials")),
     (DownKind.COMMAND, Wipe(do="wipe", at_once=True)),
+    (DownKind.COMMAND, Wipe(do="wipe", decommission=True)),
+    (DownKind.COMMAND, AllowSensors(do="sensors", thigh="D4:22:CD:00:00:01", shank="D4:22:CD:00:00:02")),
     (DownKind.COMMAND, Resend(do="resend", outbox_id=ID, first=3, last=9)),
 )
 
@@ -198,6 +201,11 @@ def test_a_check_in_says_something() -> None:
 def test_a_check_in_against_its_schema_is_refused(fields: dict[str, object]) -> None:
     with pytest.raises(MessageError):
         messages.read_payload(up(Kind.CHECK_IN, json.dumps(fields)))
+
+
+def test_one_sensor_cannot_be_on_thigh_and_shank() -> None:
+    with pytest.raises(ValueError, match="not the same one"):
+        AllowSensors(do="sensors", thigh="d4:22:cd:00:00:01", shank="D4:22:CD:00:00:01")
 
 
 def test_what_cannot_be_is_refused() -> None:
