@@ -18,6 +18,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gonio.errors import UsageError
 from gonio.gateway.clock import KitClock
 from gonio.gateway.database import StoreWriteError
 from gonio.gateway.downlink import Downlink, DownQueue
@@ -25,8 +26,9 @@ from gonio.gateway.parcels import Numbered, cut
 from gonio.gateway.records import Capture, Priority
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink_status import Tell, UplinkStatus
+from gonio.gateway.way import Way
 from gonio.gateway.window import URGENT_ROOM, SendWindow
-from gonio.identity.broker import BrokerAddress
+from gonio.identity.broker import BrokerAddress, ClientArguments
 from gonio.identity.mqtt import MqttClient
 from gonio.identity.mqtt_words import NOBODY_LISTENS, code_words, in_words, is_refusal
 from gonio.messages import DownEnvelope, Envelope, MessageError, pack, up_topic
@@ -101,7 +103,7 @@ class Uplink:
     def __init__(
         self,
         store: KitStore,
-        broker: BrokerAddress,
+        broker: BrokerAddress | Way,
         kit_id: str,
         *,
         mqtt_version: MqttVersion = "3.1.1",
@@ -114,7 +116,7 @@ class Uplink:
 
         Args:
             store: the kit's outbox.
-            broker: where to.
+            broker: where to; as a way it may change while the uplink runs.
             kit_id: the kit's name, which is also the MQTT client id.
             mqtt_version: "5" only for brokers that speak it: some never answer a CONNECT of version 5.
             timing: how patient to be.
@@ -123,11 +125,12 @@ class Uplink:
             rng: for the random waits; seeded by tests.
 
         Raises:
-            UsageError: the broker's CA file cannot be read.
+            UsageError: a file of certificates cannot be read.
         """
         self._store = store
-        self._broker = broker
-        self._arguments = broker.client_arguments()
+        self._way = broker if isinstance(broker, Way) else Way(broker)
+        self._broker = self._way.address
+        self._way.begin()
         self._kit_id = kit_id
         self._protocol = aiomqtt.ProtocolVersion.V5 if mqtt_version == "5" else aiomqtt.ProtocolVersion.V311
         self._timing = timing or UplinkTiming()
@@ -149,7 +152,7 @@ class Uplink:
         self._fresh = False  # something was committed since the outbox was last looked at
         hooks = hooks or UplinkHooks()
         self._on_change = hooks.on_change
-        self._status = UplinkStatus(broker=str(broker))
+        self._status = UplinkStatus(broker=str(self._broker))
         self._downlink = Downlink(
             store,
             kit_id,
@@ -214,9 +217,24 @@ class Uplink:
         self._failures += 1
         return self._rng.uniform(0, min(self._timing.longest_reconnect_s, bound))
 
+    def _arguments(self) -> ClientArguments:
+        """Give what the next connection is made with.
+
+        Raises:
+            aiomqtt.MqttError: a file of certificates cannot be read any more.
+        """
+        try:
+            arguments = self._way.begin()
+        except UsageError as error:
+            reason = str(error)
+        else:
+            self._broker = self._way.address
+            return arguments
+        raise aiomqtt.MqttError(reason)
+
     async def _connection(self) -> None:
         client = MqttClient(
-            **self._arguments,
+            **self._arguments(),
             identifier=self._kit_id,
             protocol=self._protocol,
             timeout=self._timing.network_s,
@@ -231,10 +249,21 @@ class Uplink:
             self._told = None
             self._owed_s = None if self._status.unanswered is None else asyncio.get_running_loop().time()
             connections = self._status.connections + 1
-            self._note(state="connected", reason=None, refused=None, connections=connections)
+            self._note(state="connected", broker=str(self._broker), reason=None, refused=None, connections=connections)
+            tasks.create_task(self._changed(), name="uplink-change")
             tasks.create_task(self._send(client), name="uplink-records")
             if self._health is not None:
                 tasks.create_task(self._report(client, self._health), name="uplink-health")
+
+    async def _changed(self) -> NoReturn:
+        """End the connection where it is to be made anew, with other credentials or elsewhere.
+
+        Raises:
+            aiomqtt.MqttError: it is.
+        """
+        await self._way.changed.wait()
+        self._failures = 0
+        raise aiomqtt.MqttError("the connection is made anew with new credentials")
 
     async def _subscribe(self, client: MqttClient) -> None:
         topics = self._downlink.topics
@@ -364,6 +393,7 @@ class Uplink:
             if settled:
                 self._window.settled(settled)
                 self._failures = 0
+                self._way.worked()
                 if self._status.unanswered is not None:  # it is back: what it missed goes at once
                     self._window.reconnected()
                 self._patience_s = self._timing.silence_s

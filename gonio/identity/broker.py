@@ -10,11 +10,13 @@ import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self, TypedDict
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from gonio.errors import UsageError
+from gonio.identity.tls import client_context
 
 PLAIN_PORT: Final = 1883
 TLS_PORT: Final = 8883
@@ -135,8 +137,12 @@ class BrokerAddress:
             own=own,
         )
 
-    def tls_context(self) -> ssl.SSLContext | None:
+    def tls_context(self, known: datetime | None = None) -> ssl.SSLContext | None:
         """Make the TLS settings of a connection: certificate and host name checked, TLS 1.2 at least; None if plain.
+
+        Args:
+            known: the newest moment that is known for sure where this machine's clock is behind it, see
+                ``gonio.identity.tls``; None where the clock is to be believed.
 
         Raises:
             UsageError: a file of certificates cannot be read, or a key does not fit its certificate.
@@ -144,12 +150,11 @@ class BrokerAddress:
         if not self.tls:
             return None
         try:
-            context = ssl.create_default_context(cafile=str(self.ca_file) if self.ca_file else None)
+            context = client_context(cafile=str(self.ca_file) if self.ca_file else None, known=known)
         except (OSError, ssl.SSLError) as error:
             raise UsageError(
                 f"the broker's CA file {self.ca_file} cannot be read ({error}): give a PEM file of certificates"
             ) from error
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.own is not None:
             try:
                 context.load_cert_chain(self.own.cert_file, self.own.key_file, password=_no_passphrase)
@@ -160,8 +165,11 @@ class BrokerAddress:
                 ) from error
         return context
 
-    def client_arguments(self) -> ClientArguments:
+    def client_arguments(self, known: datetime | None = None) -> ClientArguments:
         """Give what ``MqttClient`` needs to connect here.
+
+        Args:
+            known: see ``tls_context``.
 
         Raises:
             UsageError: the file of authorities cannot be read.
@@ -171,7 +179,7 @@ class BrokerAddress:
             port=self.port,
             username=self.username,
             password=self.password,
-            tls_context=self.tls_context(),
+            tls_context=self.tls_context(known),
             socket_options=NO_DELAY,
         )
 
