@@ -53,6 +53,9 @@ def run(
         Path | None, typer.Option(metavar="FILE", envvar="GONIO_SINK_BROKER_KEY", help="PEM of that one's key.")
     ] = None,
     mqtt_version: Annotated[Literal["3.1.1", "5"], typer.Option(help="5 only where the broker speaks it.")] = "3.1.1",
+    signed_only: Annotated[
+        bool, typer.Option("--signed-only", help="Refuse kits that are not enrolled; over mqtts:// that is always so.")
+    ] = False,
 ) -> None:
     """Store what kits publish and acknowledge it after the commit; Ctrl-C leaves cleanly.
 
@@ -73,15 +76,17 @@ def run(
     )
     with open_store(store) as book:
         collect_rarely()
-        asyncio.run(_until_told(book, address, share, mqtt_version))
+        asyncio.run(_until_told(book, address, share, mqtt_version, signed_only=signed_only))
 
 
 async def _until_told(
-    store: "Store", broker: "BrokerAddress", share: str | None, version: Literal["3.1.1", "5"]
+    store: "Store", broker: "BrokerAddress", share: str | None, version: Literal["3.1.1", "5"], *, signed_only: bool
 ) -> None:
     from gonio.cloud_sink.ingest import run_sink
 
-    sink = asyncio.ensure_future(run_sink(store, broker, share=share, protocol=version, on_batch=_Progress()))
+    sink = asyncio.ensure_future(
+        run_sink(store, broker, share=share, protocol=version, signed_only=signed_only, on_batch=_Progress())
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, sink.cancel)

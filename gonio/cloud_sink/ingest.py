@@ -80,6 +80,7 @@ async def run_sink(
     *,
     share: str | None = None,
     protocol: Protocol = "3.1.1",
+    signed_only: bool = False,
     on_batch: Callable[[BatchReport], None] | None = None,
     on_listening: Callable[[], None] | None = None,
 ) -> NoReturn:
@@ -90,6 +91,8 @@ async def run_sink(
         broker: where the kits publish.
         share: name of the group of workers that share the load, or None to take everything.
         protocol: MQTT version; every broker speaks 3.1.1.
+        signed_only: refuse what kits send that are not enrolled. Over TLS that is always so; a plain broker on this
+            machine is for trials, and what comes by it from such kits is unproven.
         on_batch: called after each batch is committed and acknowledged.
         on_listening: called whenever the broker has confirmed the subscription.
 
@@ -116,7 +119,7 @@ async def run_sink(
             await _serve(client, inbox, worker, publisher, on_batch)
 
     with ThreadPoolExecutor(1, thread_name_prefix="gonio-ingest") as thread:
-        worker = Worker(store, thread)
+        worker = Worker(store, thread, signed_only=signed_only or broker.tls)
         while True:
             client = SinkClient(
                 **arguments,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from gonio.cloud_sink.admission import OPEN, Admission
 from gonio.cloud_sink.alarm import Alarm
 from gonio.cloud_sink.model import Unreadable
 from gonio.messages import BadRecord, Envelope, MessageError, Payload, read_payload
@@ -47,8 +48,13 @@ class Refused:
     alarm: Alarm | None = None
 
 
-def judge(kit_id: str | None, item: Envelope | BadRecord | Unreadable, received_at: datetime) -> Accepted | Refused:
-    """Judge one element that came on a kit's topic.
+def judge(
+    kit_id: str | None,
+    item: Envelope | BadRecord | Unreadable,
+    received_at: datetime,
+    admission: Admission = OPEN,
+) -> Accepted | Refused:
+    """Judge one element that came on a kit's topic: whose it is, whether that kit signed it, whether it can be read.
 
     A clock that says it was not synchronised may say any time: that is evidence, not a fault, and is kept. A
     synchronised one must lie between EARLIEST and MAX_AHEAD after ``received_at``.
@@ -59,6 +65,8 @@ def judge(kit_id: str | None, item: Envelope | BadRecord | Unreadable, received_
         return Refused(_one_line(item.reason), item.text.encode(), item.record_id)
     if item.kit_id != kit_id:
         return refuse(item, "the record names another kit than the topic it came on", Alarm.OTHER_KIT)
+    if (refusal := admission.refusal(item)) is not None:
+        return refuse(item, *refusal)
     try:
         return _accept(item, received_at)
     except MessageError as error:

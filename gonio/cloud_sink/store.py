@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row, Select, func, select
 from sqlalchemy.exc import DBAPIError
 
 from gonio.cloud_sink import admin, audit_log
+from gonio.cloud_sink.admission import Admission, keys_of_kits
 from gonio.cloud_sink.audit import Audit
 from gonio.cloud_sink.audit_log import Action, Entry
 from gonio.cloud_sink.down_outbox import DownOutbox
@@ -80,23 +81,37 @@ class Store:
     # --- intake ---
 
     def ingest(
-        self, kit_id: str, items: Sequence[Envelope | BadRecord | Unreadable], received_at: datetime
+        self,
+        kit_id: str,
+        items: Sequence[Envelope | BadRecord | Unreadable],
+        received_at: datetime,
+        *,
+        signed_only: bool = False,
     ) -> list[Ack]:
         """Take in one publish; see ``ingest_batch``."""
-        return self.ingest_batch([Delivery(kit_id, tuple(items), received_at)])[0]
+        return self.ingest_batch([Delivery(kit_id, tuple(items), received_at)], signed_only=signed_only)[0]
 
-    def ingest_batch(self, deliveries: Sequence[Delivery]) -> list[list[Ack]]:
+    def ingest_batch(self, deliveries: Sequence[Delivery], *, signed_only: bool = False) -> list[list[Ack]]:
         """Take in some publishes in one transaction, and answer only when it is committed.
 
         A new record is stored with all that derives from it; a repeated one changes nothing; whatever else (unreadable,
-        against its schema, another kit's, an id or a sequence used before for other content) is kept in the
-        quarantine and answered as rejected.
+        against its schema, another kit's, of an enrolled kit and not signed with a key of it that counts, an id or a
+        sequence used before for other content) is kept in the quarantine and answered as rejected.
+
+        Args:
+            deliveries: what came, in the order of arrival.
+            signed_only: refuse also what kits send that are not enrolled; else it comes in unproven.
 
         Returns:
             For each delivery its acknowledgements, in order; an element without a readable record id has none.
         """
+        with store_errors(), self._reader.connect() as connection:
+            keys = keys_of_kits(connection, {d.kit_id for d in deliveries if d.kit_id is not None})
+        admission = Admission(keys, signed_only)
         batch = [
-            (d.kit_id, judge(d.kit_id, item, d.received_at), d.received_at) for d in deliveries for item in d.items
+            (d.kit_id, judge(d.kit_id, item, d.received_at, admission), d.received_at)
+            for d in deliveries
+            for item in d.items
         ]
         with store_errors():
             answers = iter(self._take_in(batch))

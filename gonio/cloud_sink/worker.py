@@ -35,10 +35,17 @@ _log = logging.getLogger(__name__)
 class Worker:
     """Reads publishes and stores them, in the one thread that writes to the book."""
 
-    def __init__(self, store: Store, thread: ThreadPoolExecutor) -> None:
-        """Prepare; ``thread`` has one thread, which outlives connections to the broker."""
+    def __init__(self, store: Store, thread: ThreadPoolExecutor, *, signed_only: bool) -> None:
+        """Prepare.
+
+        Args:
+            store: the book.
+            thread: has one thread, which outlives connections to the broker.
+            signed_only: refuse also what kits send that are not enrolled.
+        """
         self._store = store
         self._thread = thread
+        self._signed_only = signed_only
         self._parts_made: date | None = None
         self._clock: ArrivalClock | None = None
 
@@ -88,7 +95,7 @@ class Worker:
     def _store_group(self, group: Sequence[Delivery]) -> KitAcks:
         """Store a group in one transaction; where one publish spoils it, each in its own, and that one unanswered."""
         try:
-            answers = self._store.ingest_batch(group)
+            answers = self._store.ingest_batch(group, signed_only=self._signed_only)
         except StoreError as error:
             if len(group) == 1:
                 _log.error("a publish of kit %s could not be stored and stays there: %s", group[0].kit_id, error)

@@ -66,7 +66,7 @@ async def test_no_good_record_is_refused_by_a_worker_whose_clock_went_back(
     store.ingest("kit-001", [first], now)
     topic = up_topic("kit-001", Kind.SESSION)
     with ThreadPoolExecutor(1) as thread:
-        started_back = Worker(store, thread)
+        started_back = Worker(store, thread, signed_only=False)
         acks = await started_back.take_in([Arrival(topic, pack([good, ahead]), now - DECADE)])
         assert [(ack.record_id, ack.status) for _, words in acks for ack in words] == [
             (good.record_id, AckStatus.STORED)
@@ -87,7 +87,7 @@ async def test_a_record_without_a_date_is_its_patients_though_the_workers_clock_
     undated = envelope(2, captured=now - DECADE, clock="unsynchronised", boot_id=uuid.UUID(int=99))
     with ThreadPoolExecutor(1) as thread:
         publish = Arrival(up_topic("kit-001", Kind.SESSION), pack([undated]), now - DECADE)
-        acks = await Worker(store, thread).take_in([publish])
+        acks = await Worker(store, thread, signed_only=False).take_in([publish])
     assert [ack.status for _, words in acks for ack in words] == [AckStatus.STORED]
     session = store.session(undated.record_id)
     assert session is not None

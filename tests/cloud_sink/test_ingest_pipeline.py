@@ -77,11 +77,11 @@ class Gate:
         self.open = threading.Event()
         real = store.ingest_batch
 
-        def ingest_batch(deliveries: Sequence[Delivery]) -> list[list[Ack]]:
+        def ingest_batch(deliveries: Sequence[Delivery], *, signed_only: bool) -> list[list[Ack]]:
             if any(delivery.kit_id == kit for delivery in deliveries):
                 self.reached.set()
                 assert self.open.wait(LIMIT_S)
-            return real(deliveries)
+            return real(deliveries, signed_only=signed_only)
 
         monkeypatch.setattr(store, "ingest_batch", ingest_batch)
 
@@ -93,8 +93,8 @@ async def test_one_batch_is_acknowledged_while_the_next_is_stored(
     in_the_book = threading.Event()
     real = store.ingest_batch
 
-    def ingest_batch(deliveries: Sequence[Delivery]) -> list[list[Ack]]:
-        answers = real(deliveries)
+    def ingest_batch(deliveries: Sequence[Delivery], *, signed_only: bool) -> list[list[Ack]]:
+        answers = real(deliveries, signed_only=signed_only)
         in_the_book.set()
         assert both_sent.wait(LIMIT_S)  # so that the second waits in the inbox when the first is done
         return answers
@@ -120,13 +120,13 @@ async def test_a_book_that_goes_while_a_batch_is_on_its_way(
     monkeypatch.setattr(worker, "FIRST_PAUSE_S", 0.01)
     real, failures = store.ingest_batch, [True] * 3
 
-    def ingest_batch(deliveries: Sequence[Delivery]) -> list[list[Ack]]:
+    def ingest_batch(deliveries: Sequence[Delivery], *, signed_only: bool) -> list[list[Ack]]:
         if failures:
             if len(failures) == 1:  # what nobody can say: the commit was done, and the connection broke
                 real(deliveries)
             failures.pop()
             raise StoreUnavailableError("gone")
-        return real(deliveries)
+        return real(deliveries, signed_only=signed_only)
 
     monkeypatch.setattr(store, "ingest_batch", ingest_batch)
     async with listening_sink(store, broker), connected(broker, envelope) as kits:

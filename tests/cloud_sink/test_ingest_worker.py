@@ -28,7 +28,7 @@ def arrivals(make: Make, now: datetime) -> list[Arrival]:
 
 async def take_in(store: Store, batch: Sequence[Arrival]) -> dict[str, list[AckStatus]]:
     with ThreadPoolExecutor(1) as thread:
-        acks = await Worker(store, thread).take_in(batch)
+        acks = await Worker(store, thread, signed_only=False).take_in(batch)
     return {kit: [ack.status for ack in words] for kit, words in acks}
 
 
@@ -37,10 +37,10 @@ async def test_one_publish_that_the_book_refuses_does_not_block_the_others(
 ) -> None:
     real = store.ingest_batch
 
-    def refusing(deliveries: Sequence[Delivery]) -> list[list[Ack]]:
+    def refusing(deliveries: Sequence[Delivery], *, signed_only: bool) -> list[list[Ack]]:
         if any(delivery.kit_id == "kit-002" for delivery in deliveries):
             raise StoreError("no")
-        return real(deliveries)
+        return real(deliveries, signed_only=signed_only)
 
     monkeypatch.setattr(store, "ingest_batch", refusing)
     found = await take_in(store, arrivals(envelope, now))
@@ -55,12 +55,12 @@ async def test_a_book_that_cannot_be_used_is_waited_for(
     monkeypatch.setattr(worker, "FIRST_PAUSE_S", 0.001)
     real, failures = store.ingest_batch, 3
 
-    def failing(deliveries: Sequence[Delivery]) -> list[list[Ack]]:
+    def failing(deliveries: Sequence[Delivery], *, signed_only: bool) -> list[list[Ack]]:
         nonlocal failures
         if failures:
             failures -= 1
             raise StoreUnavailableError("locked")
-        return real(deliveries)
+        return real(deliveries, signed_only=signed_only)
 
     monkeypatch.setattr(store, "ingest_batch", failing)
     found = await take_in(store, arrivals(envelope, now))
@@ -74,9 +74,9 @@ async def test_a_large_batch_is_stored_in_bounded_transactions(
     monkeypatch.setattr(worker, "MAX_GROUP_RECORDS", 2)
     real, sizes = store.ingest_batch, []
 
-    def counting(deliveries: Sequence[Delivery]) -> list[list[Ack]]:
+    def counting(deliveries: Sequence[Delivery], *, signed_only: bool) -> list[list[Ack]]:
         sizes.append(len(deliveries))
-        return real(deliveries)
+        return real(deliveries, signed_only=signed_only)
 
     monkeypatch.setattr(store, "ingest_batch", counting)
     found = await take_in(store, arrivals(envelope, now))
@@ -97,7 +97,7 @@ async def test_the_parts_of_months_to_come_are_made_once_a_day_and_in_nobodys_wa
 
     monkeypatch.setattr(store, "make_parts", make_parts)
     with ThreadPoolExecutor(1) as thread:
-        taking = Worker(store, thread)
+        taking = Worker(store, thread, signed_only=False)
         acks = [await taking.take_in([arrival]) for arrival in arrivals(envelope, now)]
     assert [len(words) for words in acks] == [1, 1, 1]
     assert len({moment.date() for moment in made}) == len(made)  # more than one only where midnight came meanwhile

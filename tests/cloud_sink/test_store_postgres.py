@@ -379,7 +379,7 @@ async def test_a_server_restarted_in_the_middle_loses_nothing_that_was_acknowled
     records = [envelope(n + 1) for n in range(400)]
     acknowledged: list[uuid.UUID] = []
     with open_store(url) as store, ThreadPoolExecutor(1) as thread:
-        worker = Worker(store, thread)
+        worker = Worker(store, thread, signed_only=False)
         stopper: threading.Thread | None = None
 
         def restart() -> None:
