@@ -35,7 +35,6 @@ from gonio.messages import Kind, new_record_id, pack, payload_text
 sys.path.append(str(Path(__file__).parents[1]))
 from tests.broker import Mosquitto, running_mosquitto
 from tests.gateway.mqtt_proxy import running_proxy
-from tests.gateway.test_uplink_bytes import SigningStore, signed
 from tests.messages.test_messages import summary
 
 CLOCK = KitClock()
@@ -160,7 +159,7 @@ async def metered(folder: Path, broker: Mosquitto) -> tuple[float, float]:
     with KitStore.open(folder / "metered") as store:
         async with (
             running_proxy(broker.port) as proxy,
-            running_uplink(SigningStore(store), proxy.port) as next_settled,  # type: ignore[arg-type]
+            running_uplink(store, proxy.port) as next_settled,
         ):
             up, down = proxy.up_bytes, proxy.down_bytes
             for _ in range(METERED):
@@ -182,7 +181,7 @@ async def measure(folder: Path, broker: Mosquitto, count: int) -> None:
         with KitStore.open(folder / "kit") as store:
             await latencies(store, broker.port, 20, gaps)  # what is loaded and compiled once is not measured
             found = await latencies(store, broker.port, count, gaps)
-            payload = pack([signed(store.envelopes([1])[0])])
+            payload = pack(store.envelopes([1]))
         up, down = await metered(folder, broker)
     trips = await round_trips(broker.port, payload, count, gaps)
     durable = commits(folder, payload, 2 * count, gaps)

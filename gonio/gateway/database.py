@@ -17,13 +17,14 @@ from typing import Final
 from gonio.errors import GonioError, RetryableError, UsageError
 from gonio.gateway.cipher import DatabaseError, connect, is_plain
 from gonio.gateway.conversion import encrypt_in_place
-from gonio.gateway.keyfile import KeyFaultError, KeySource, key_check
+from gonio.gateway.keyfile import KeySource, key_check
 from gonio.gateway.log_file import read_log
 from gonio.gateway.nameplate import read_plate
 from gonio.gateway.pages import opens
 from gonio.gateway.salvage import is_damage, salvage, unbelieved
 from gonio.gateway.swap import finish_swap
 from gonio.gateway.tables import APPLICATION_ID, MIGRATIONS
+from gonio.identity.keys import KeyFaultError
 
 DATABASE_NAME: Final = "kit.sqlite3"
 LOCK_NAME: Final = "kit.lock"

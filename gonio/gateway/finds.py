@@ -55,9 +55,12 @@ def _of_any(image: PageImage, number: int, loose: list[Layout]) -> Iterator[tupl
     page = image.read(number)
     if page is None or page_type(number, page) not in _WITH_ROWS:
         return
+    widths = {layout.table: len(layout.names) for layout in loose}
     for row in rows(number, page, image.usable, image.read):
         fitting = [(layout.table, found) for layout in loose if (found := layout.fit(row)) is not None]
         sure = [(table, found) for table, found in fitting if checked(table) and believed(table, found)]
+        if len(sure) > 1:  # a row may also be the beginning of a longer one
+            sure = [(table, found) for table, found in sure if len(found) == widths[table]]
         if len(sure) == 1:
             yield sure[0]
 

@@ -24,8 +24,11 @@ from gonio.gateway.database import (
     refused,
 )
 from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource, key_check
+from gonio.gateway.kit_key import Signer, open_key, read_clinic_key
 from gonio.gateway.nameplate import Nameplate, keep_plate, read_plate
+from gonio.gateway.outbox import sign_unsigned
 from gonio.gateway.reserve import Reserve
+from gonio.identity.keys import PublicKey, SigningKey
 
 _T = TypeVar("_T")
 
@@ -43,6 +46,8 @@ class StoreHandle:
         """Take over an open database; without lock and keys it is for reading only."""
         self.path = path
         self._keys = keys
+        self._signing: SigningKey | None = None
+        self._clinic: PublicKey | None = None
         self._damaged = False
         self._db = connection
         self._directory_lock = lock
@@ -51,16 +56,18 @@ class StoreHandle:
         self._closed = False
 
     @classmethod
-    def open(cls, data_dir: Path, keys: KeySource | None = None) -> Self:
+    def open(cls, data_dir: Path, keys: KeySource | None = None, signing: SigningKey | None = None) -> Self:
         """Open the kit in a directory for writing, and create it there if there is none.
 
         Args:
             data_dir: the directory.
             keys: where the database's key is kept; None for a file in the directory.
+            signing: the key that records are signed with; None for a file in the directory, see ``kit_key``.
 
         Raises:
             UsageError: the directory cannot be written, another kit uses it, or its database is damaged or foreign.
-            KeyFaultError: the database's key is missing or another; nothing was touched.
+            KeyFaultError: the database's key is missing or another, or the kit's or its clinic's is damaged; nothing
+                was touched.
             StoreWriteError: the disk is full or failing.
         """
         lock = DirectoryLock(data_dir)
@@ -73,6 +80,9 @@ class StoreHandle:
             raise
         try:
             store._create_identity(key)
+            store._signing = signing or open_key(data_dir)
+            store._clinic = read_clinic_key(data_dir)
+            store._sign_unsigned()
         except BaseException:
             store.close()
             raise
@@ -140,6 +150,7 @@ class StoreHandle:
             self._db.close()
             self._db, _ = open_database(self.path, self._keys)
             self._damaged = False
+            self._sign_unsigned()
 
     def _insist(self, write: Callable[[sqlite3.Connection], _T]) -> _T:
         """Write in a transaction; where the disk refuses, once more with the room of the reserve.
@@ -174,6 +185,36 @@ class StoreHandle:
         """The kit's name, made once, random."""
         with self._reading() as db:
             return str(db.execute("SELECT kit_id FROM kit").fetchone()[0])
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key that records are signed with.
+
+        Raises:
+            UsageError: the kit is open for reading only.
+        """
+        if self._signing is None:
+            raise UsageError("the kit is open for reading only: it has no key here")
+        return self._signing
+
+    def use_key(self, key: SigningKey) -> None:
+        """Sign with another key from now on; records that were made before stay signed by theirs."""
+        with self._mutex:
+            self._signing = key
+
+    def use_clinic_key(self, key: PublicKey | None) -> None:
+        """Take only what a clinic signed from now on; None for a kit that has no clinic (any more)."""
+        with self._mutex:
+            self._clinic = key
+
+    def _signer(self, db: sqlite3.Connection) -> Signer:
+        (kit_id,) = db.execute("SELECT kit_id FROM kit").fetchone()
+        return Signer(str(kit_id), self.signing_key, self._clinic)
+
+    def _sign_unsigned(self) -> None:
+        """Sign the records of a gonio that did not sign: a clinic takes no others."""
+        while self._insist(lambda db: sign_unsigned(db, self._signer(db))):
+            pass
 
     @property
     def outbox_id(self) -> uuid.UUID:

@@ -21,7 +21,7 @@ async def health_envelope(
     batteries: Mapping[Segment, int],
     troubles: Sequence[str | None],
 ) -> Envelope:
-    """Make the record.
+    """Make the record, signed.
 
     Args:
         store: for the counts of the outbox.
@@ -46,7 +46,7 @@ async def health_envelope(
         batteries_percent=dict(batteries),
         troubles=tuple(trouble[:200] for trouble in troubles if trouble)[:8],
     )
-    return Envelope(
+    bare = Envelope(
         record_id=new_record_id(),
         kind=Kind.HEALTH,
         kit_id=store.kit_id,
@@ -57,3 +57,4 @@ async def health_envelope(
         schema_version=HealthReport.SCHEMA_VERSION,
         payload=payload_text(report),
     )
+    return await asyncio.to_thread(store.signed, bare)

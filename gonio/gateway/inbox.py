@@ -5,6 +5,9 @@ Functions on an open database, for :class:`gonio.gateway.store.KitStore`, which 
 A record and its receipt are committed together, so the clinic never has a receipt of what a power cut took from the
 kit. A program is in force from its days on as soon as it is on the disk, and a ``resend`` is carried out at once: both
 are answered ``applied``. What a person must see, or a part of the kit must do, is answered ``received`` first.
+
+A kit that a clinic has claimed takes what that clinic has signed. All else is refused and kept apart: it takes no
+number of the clinic's, and the very record may still come from the clinic itself.
 """
 
 import logging
@@ -17,8 +20,10 @@ from operator import itemgetter
 from typing import Final, Literal, TypeAlias
 
 from gonio.gateway import outbox
+from gonio.gateway.kit_key import Signer
 from gonio.gateway.records import Capture, Draft
 from gonio.gateway.reports import report_draft
+from gonio.identity.signatures import signed_by
 from gonio.messages import DownEnvelope, DownKind, DownPayload, MessageError, Program, Receipt, Resend, read_down
 
 log = logging.getLogger(__name__)
@@ -26,6 +31,9 @@ log = logging.getLogger(__name__)
 State: TypeAlias = Literal["received", "applied", "read", "refused"]
 
 _COLUMNS = "record_id, kind, outbox_id, sequence, created_at, schema_version, key_id, signature, payload, state"
+#: Records without the clinic's signature that are kept and answered: whoever sends more of them fills no disk.
+MAX_FORGED: Final = 200
+NOT_SIGNED: Final = "it bears no signature of this kit's clinic"
 #: A state is only ever followed by one that stands after it; what was refused stays so.
 _ORDER: Final[tuple[State, ...]] = ("received", "applied", "read", "refused")
 
@@ -39,6 +47,14 @@ class InboxRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Forged:
+    """A record that came in the clinic's name without its signature, and when (by the kit's clock, ISO 8601)."""
+
+    envelope: DownEnvelope
+    arrived_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class InboxGap:
     """Records that the clinic has numbered and that are not here: the first and the last number, inclusive."""
 
@@ -47,17 +63,20 @@ class InboxGap:
     last: int
 
 
-def receive(db: sqlite3.Connection, kit_id: str, envelope: DownEnvelope, capture: Capture) -> bool:
+def receive(db: sqlite3.Connection, who: Signer, envelope: DownEnvelope, capture: Capture) -> bool:
     """Take a record with its receipt; False where it is no new one for this kit, or was refused.
 
     One that is here already is answered once more: a clinic that asks again may have lost the answer.
     """
-    if envelope.kit_id != kit_id:
+    if envelope.kit_id != who.kit_id:
         log.error("record %s of the clinic is addressed to another kit: passed over", envelope.record_id)
+        return False
+    if who.clinic is not None and not signed_by(envelope, who.clinic):
+        _refuse_forged(db, who, envelope, capture)
         return False
     known = db.execute("SELECT state, receipt_id FROM inbox WHERE record_id = ?", (str(envelope.record_id),)).fetchone()
     if known is not None:
-        _answer_again(db, kit_id, envelope, capture, *known)
+        _answer_again(db, who, envelope, capture, *known)
         return False
     state, reason = _outcome(db, envelope)
     values = (
@@ -73,12 +92,12 @@ def receive(db: sqlite3.Connection, kit_id: str, envelope: DownEnvelope, capture
         state,
     )
     db.execute(f"INSERT INTO inbox ({_COLUMNS}, receipt_id) VALUES ({'?, ' * 10}'')", values)  # noqa: S608 - constants
-    _put(db, kit_id, _receipt(envelope.record_id, envelope.kind, state, reason, capture))
+    _put(db, who, _receipt(envelope.record_id, envelope.kind, state, reason, capture))
     return state != "refused"
 
 
 def answer(
-    db: sqlite3.Connection, kit_id: str, record_id: uuid.UUID, state: State, reason: str | None, capture: Capture
+    db: sqlite3.Connection, who: Signer, record_id: uuid.UUID, state: State, reason: str | None, capture: Capture
 ) -> bool:
     """Note what became of a record, with its receipt; False where that is not new.
 
@@ -90,7 +109,7 @@ def answer(
         raise KeyError(record_id)
     if _ORDER.index(state) <= _ORDER.index(row[1]):
         return False
-    _put(db, kit_id, _receipt(record_id, DownKind(row[0]), state, reason, capture))
+    _put(db, who, _receipt(record_id, DownKind(row[0]), state, reason, capture))
     return True
 
 
@@ -130,6 +149,12 @@ def program_on(db: sqlite3.Connection, kit_id: str, day: date) -> Program | None
     return next(reversed(newest.values()), None)
 
 
+def forged(db: sqlite3.Connection) -> list[Forged]:
+    """Give what came in the clinic's name without its signature, oldest first."""
+    rows = db.execute("SELECT envelope, arrived_at FROM forged ORDER BY number").fetchall()
+    return [Forged(DownEnvelope.model_validate_json(row[0]), row[1]) for row in rows]
+
+
 def gaps(db: sqlite3.Connection) -> list[InboxGap]:
     """Name the numbers that are missing before the last that arrived, of each outbox of the clinic's."""
     rows = db.execute("SELECT DISTINCT outbox_id, sequence FROM inbox ORDER BY outbox_id, sequence").fetchall()
@@ -162,15 +187,30 @@ def _resend(db: sqlite3.Connection, wanted: Resend) -> tuple[State, str | None]:
     return "applied", f"{missing} of these records are not on this kit any more" if missing else None
 
 
+def _refuse_forged(db: sqlite3.Connection, who: Signer, envelope: DownEnvelope, capture: Capture) -> None:
+    """Keep it, and tell the clinic; one that bears the name of what the clinic did send is only kept."""
+    log.error("record %s in the clinic's name: %s; it is refused", envelope.record_id, NOT_SIGNED)
+    record_id = str(envelope.record_id)
+    (kept,) = db.execute("SELECT count(*) FROM forged").fetchone()
+    if kept >= MAX_FORGED or db.execute("SELECT 1 FROM forged WHERE record_id = ?", (record_id,)).fetchone():
+        return
+    db.execute(
+        "INSERT INTO forged (record_id, arrived_at, envelope) VALUES (?, ?, ?)",
+        (record_id, capture.captured_at, envelope.model_dump_json()),
+    )
+    if db.execute("SELECT 1 FROM inbox WHERE record_id = ?", (record_id,)).fetchone() is None:
+        outbox.insert(db, who, _receipt(envelope.record_id, envelope.kind, "refused", NOT_SIGNED, capture))
+
+
 def _answer_again(
-    db: sqlite3.Connection, kit_id: str, envelope: DownEnvelope, capture: Capture, state: State, receipt_id: str
+    db: sqlite3.Connection, who: Signer, envelope: DownEnvelope, capture: Capture, state: State, receipt_id: str
 ) -> None:
     if not outbox.send_one_again(db, receipt_id):
-        _put(db, kit_id, _receipt(envelope.record_id, envelope.kind, state, None, capture))
+        _put(db, who, _receipt(envelope.record_id, envelope.kind, state, None, capture))
 
 
-def _put(db: sqlite3.Connection, kit_id: str, draft: Draft) -> None:
-    outbox.insert(db, kit_id, draft)
+def _put(db: sqlite3.Connection, who: Signer, draft: Draft) -> None:
+    outbox.insert(db, who, draft)
     note_receipt(db, draft)
 
 

@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from gonio.durable import replace_file
-from gonio.errors import UsageError
 from gonio.gateway.cipher import KEY_BYTES
+from gonio.identity.keys import KeyFaultError
 
 KEY_NAME: Final = "kit.key"
-
-
-class KeyFaultError(UsageError):
-    """The key is missing, unreadable or of another database; nothing was touched."""
 
 
 class KeySource(Protocol):

@@ -179,5 +179,6 @@ _CHECKS: Final[Mapping[str, Callable[[Found], bool]]] = {
     "calibration": _calibration,
     "compacted": _named("outbox_id"),
     "inbox": _named("record_id", "outbox_id"),
+    "forged": _named("record_id"),
     "ended_outbox": _named("outbox_id"),
 }

@@ -9,9 +9,11 @@ outbox. Records go to the clinic by priority first, then by number.
 import sqlite3
 import uuid
 from collections.abc import Collection, Iterable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from gonio.gateway.kit_key import Signer
 from gonio.gateway.records import Capture, Draft, OutboxCounts, OutboxHead, Priority, RejectedRecord
+from gonio.identity.signatures import sign
 from gonio.messages import Ack, AckStatus, Envelope, Kind
 
 Row: TypeAlias = tuple[Any, ...]
@@ -20,10 +22,11 @@ _COLUMNS = (
     "record_id, kind, r.outbox_id, r.sequence, boot_id, monotonic_ns, captured_at, clock, schema_version, key_id, "
     "signature, payload"
 )
+_AT_ONCE: Final = 500  # records that are signed in one transaction
 
 
-def insert(db: sqlite3.Connection, kit_id: str, draft: Draft) -> Envelope:
-    """Put a record into the outbox.
+def insert(db: sqlite3.Connection, who: Signer, draft: Draft) -> Envelope:
+    """Put a record into the outbox, signed.
 
     Raises:
         ValueError: the record would not be accepted on the wire (pydantic's ValidationError).
@@ -34,7 +37,7 @@ def insert(db: sqlite3.Connection, kit_id: str, draft: Draft) -> Envelope:
     envelope = Envelope(
         record_id=draft.record_id,
         kind=draft.kind,
-        kit_id=kit_id,
+        kit_id=who.kit_id,
         outbox_id=uuid.UUID(outbox_id),
         sequence=sequence,
         boot_id=draft.capture.boot_id,
@@ -44,16 +47,32 @@ def insert(db: sqlite3.Connection, kit_id: str, draft: Draft) -> Envelope:
         schema_version=draft.schema_version,
         payload=draft.payload,
     )
-    key, version = str(draft.record_id), draft.schema_version
+    envelope = sign(envelope, who.key)
+    record_id, place = str(draft.record_id), (outbox_id, sequence, *capture_row(draft.capture))
+    signed = (draft.schema_version, envelope.key_id, envelope.signature, draft.payload)
     db.execute(
         "INSERT INTO record (record_id, kind, outbox_id, sequence, boot_id, monotonic_ns, captured_at, clock, "
-        "schema_version, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (key, draft.kind.value, outbox_id, sequence, *capture_row(draft.capture), version, draft.payload),
+        "schema_version, key_id, signature, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (record_id, draft.kind.value, *place, *signed),
     )
     db.execute(
-        "INSERT INTO outbox (record_id, sequence, priority) VALUES (?, ?, ?)", (key, sequence, int(draft.priority))
+        "INSERT INTO outbox (record_id, sequence, priority) VALUES (?, ?, ?)",
+        (record_id, sequence, int(draft.priority)),
     )
     return envelope
+
+
+def sign_unsigned(db: sqlite3.Connection, who: Signer) -> int:
+    """Sign some records that a gonio made which did not sign yet; gives how many, 0 when none is left."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM record AS r WHERE signature IS NULL LIMIT {_AT_ONCE}"  # noqa: S608 - constants
+    ).fetchall()
+    signed = [sign(_envelope(who.kit_id, row), who.key) for row in rows]
+    db.executemany(
+        "UPDATE record SET key_id = ?, signature = ? WHERE record_id = ?",
+        [(envelope.key_id, envelope.signature, str(envelope.record_id)) for envelope in signed],
+    )
+    return len(signed)
 
 
 def stored(db: sqlite3.Connection, kit_id: str, record_id: uuid.UUID) -> Envelope | None:

@@ -31,6 +31,7 @@ from gonio.gateway.records import (
     Priority,
     RejectedRecord,
 )
+from gonio.identity.signatures import sign
 from gonio.messages import Ack, DownEnvelope, DownKind, EndedOutbox, Envelope, Kind, Program
 from gonio.signal.consts import Segment
 
@@ -149,7 +150,7 @@ class KitStore(StoreHandle):
         """
 
         def write(db: sqlite3.Connection) -> Envelope:
-            envelope = outbox.stored(db, self.kit_id, draft.record_id) or outbox.insert(db, self.kit_id, draft)
+            envelope = outbox.stored(db, self.kit_id, draft.record_id) or outbox.insert(db, self._signer(db), draft)
             if closes is not None:
                 sessions_kept.forget(db, closes)
             if draft.kind is Kind.RECEIPT:
@@ -159,6 +160,10 @@ class KitStore(StoreHandle):
         envelope = self._insist(write)
         self._tell_listeners()
         return envelope
+
+    def signed(self, envelope: Envelope) -> Envelope:
+        """Give a record of the kit's that is kept nowhere, signed: its health."""
+        return sign(envelope, self.signing_key)
 
     def _tell_listeners(self) -> None:
         for listener in tuple(self._listeners):
@@ -275,7 +280,8 @@ class KitStore(StoreHandle):
         """Take what the clinic sent, each with its receipt, in one transaction.
 
         One that is here already is answered again and changes nothing. A ``resend`` is carried out at once, a program
-        is in force on its days; what cannot be read is kept, and answered ``refused`` with the reason.
+        is in force on its days; what cannot be read is kept, and answered ``refused`` with the reason. A kit that a
+        clinic has claimed likewise refuses what that clinic has not signed, and keeps it apart, see ``forged``.
 
         Args:
             envelopes: the records.
@@ -288,8 +294,8 @@ class KitStore(StoreHandle):
             StoreWriteError: the disk did not take it; nothing is written, and the clinic sends it again.
         """
         with self._transaction() as db:
-            kit_id = self.kit_id
-            new = [envelope for envelope in envelopes if inbox.receive(db, kit_id, envelope, capture)]
+            who = self._signer(db)
+            new = [envelope for envelope in envelopes if inbox.receive(db, who, envelope, capture)]
         self._tell_listeners()
         return sorted(new, key=lambda envelope: envelope.sequence)
 
@@ -304,7 +310,7 @@ class KitStore(StoreHandle):
             StoreWriteError: the disk did not take it.
         """
         with self._transaction() as db:
-            new = inbox.answer(db, self.kit_id, record_id, state, reason, capture)
+            new = inbox.answer(db, self._signer(db), record_id, state, reason, capture)
         self._tell_listeners()
         return new
 
@@ -312,6 +318,11 @@ class KitStore(StoreHandle):
         """Give what the clinic sent of a kind, oldest first."""
         with self._reading() as db:
             return inbox.records(db, self.kit_id, kind)
+
+    def forged(self) -> list[inbox.Forged]:
+        """Give what came in the clinic's name without its signature, oldest first."""
+        with self._reading() as db:
+            return inbox.forged(db)
 
     def inbox_gaps(self) -> list[inbox.InboxGap]:
         """Name the numbers of the clinic's that have not arrived, though later ones have."""

@@ -126,4 +126,13 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         file TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE INDEX record_unsigned ON record (record_id) WHERE signature IS NULL;
+    CREATE TABLE forged (
+        number INTEGER PRIMARY KEY,
+        record_id TEXT NOT NULL UNIQUE,
+        arrived_at TEXT NOT NULL,
+        envelope TEXT NOT NULL
+    ) STRICT;
+    """,
 )

@@ -26,7 +26,7 @@ _ECDSA: Final = ec.ECDSA(hashes.SHA256())
 
 
 class KeyFaultError(UsageError):
-    """A key is missing, unreadable or of another kind; nothing was touched."""
+    """A key is missing, unreadable, of another kind or of something else; nothing was touched."""
 
 
 class SigningKey(Protocol):

@@ -28,4 +28,6 @@ def signed_by(envelope: Envelope | DownEnvelope, key: PublicKey) -> bool:
         signature = base64.b64decode(envelope.signature, validate=True)
     except (binascii.Error, ValueError):
         return False
+    if base64.b64encode(signature).decode("ascii") != envelope.signature:  # one text only stands for one signature
+        return False
     return key.verifies(signature, envelope.signed_bytes())

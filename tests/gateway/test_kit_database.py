@@ -14,10 +14,11 @@ import pytest
 from gonio.errors import UsageError
 from gonio.gateway.cipher import connect
 from gonio.gateway.database import DATABASE_NAME, DirectoryLock, StoreWriteError
-from gonio.gateway.keyfile import KEY_NAME, KeyFaultError, KeyFile
+from gonio.gateway.keyfile import KEY_NAME, KeyFile
 from gonio.gateway.records import Capture, Draft
 from gonio.gateway.store import KitStore
 from gonio.gateway.tables import APPLICATION_ID, MIGRATIONS
+from gonio.identity.keys import KeyFaultError
 from gonio.messages import Kind, new_record_id
 
 CAPTURE = Capture(uuid.uuid4(), 5, "2026-03-01T10:00:00.000+01:00", "synchronised")

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from gonio.errors import UsageError
 from gonio.gateway import outbox
 from gonio.gateway.database import DATABASE_NAME, StoreWriteError
-from gonio.gateway.keyfile import KeyFaultError
 from gonio.gateway.records import Capture, Draft, OpenSession, OutboxCounts, PairedSensor, Priority
 from gonio.gateway.reports import report_draft
 from gonio.gateway.store import KitStore
 from gonio.gateway.tables import APPLICATION_ID, MIGRATIONS
+from gonio.identity.keys import KeyFaultError
 from gonio.messages import Ack, AckStatus, CheckIn, Kind, RepReport, new_record_id
 
 CAPTURE = Capture(uuid.uuid4(), 5, "2026-03-01T10:00:00.000+01:00", "synchronised")
@@ -176,7 +176,8 @@ def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     with KitStore.open(directory) as store:
         store.commit(draft())
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-        assert {stat.S_IMODE(file.stat().st_mode) for file in directory.iterdir()} == {0o600}
+        assert {stat.S_IMODE(file.stat().st_mode) for file in directory.rglob("*") if file.is_file()} == {0o600}
+        assert {stat.S_IMODE(file.stat().st_mode) for file in directory.rglob("*") if file.is_dir()} == {0o700}
 
 
 def test_it_is_on_the_disk_before_it_counts(store: KitStore) -> None:
@@ -191,8 +192,10 @@ def test_a_second_kit_is_kept_out_and_a_reader_is_not(tmp_path: Path) -> None:
             KitStore.open(tmp_path)
         with KitStore.peek(tmp_path) as reader:
             assert reader.counts().pending == 1
-            with pytest.raises(StoreWriteError):
+            with pytest.raises(UsageError, match="for reading only"):
                 reader.commit(draft())
+            with pytest.raises(StoreWriteError):
+                reader.count_resends([1])
     KitStore.open(tmp_path).close()
 
 
