@@ -1,6 +1,7 @@
 """Files that are there as a whole or not at all, whatever is killed and whenever the power fails."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -26,3 +27,23 @@ def sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def erase_file(path: Path) -> None:
+    """Overwrite a small file and delete it; one that is not there is no fault.
+
+    A flash disk may write elsewhere and keep the old cells for a while: what an erased key has encrypted is gone as
+    far as the disk lets go of that one block.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    with suppress(FileNotFoundError):
+        file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(file, b"\0" * os.fstat(file).st_size)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        path.unlink()
+        sync(path.parent)

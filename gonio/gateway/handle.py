@@ -23,11 +23,13 @@ from gonio.gateway.database import (
     open_for_reading,
     refused,
 )
+from gonio.gateway.identity_folder import IdentityFolder
 from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource, key_check
 from gonio.gateway.kit_key import Signer, open_key, read_clinic_key
 from gonio.gateway.nameplate import Nameplate, keep_plate, read_plate
 from gonio.gateway.outbox import sign_unsigned
 from gonio.gateway.reserve import Reserve
+from gonio.gateway.wiping import finish_erasing
 from gonio.identity.keys import PublicKey, SigningKey
 
 _T = TypeVar("_T")
@@ -73,6 +75,7 @@ class StoreHandle:
         lock = DirectoryLock(data_dir)
         path, keys = data_dir / DATABASE_NAME, keys or KeyFile(data_dir / KEY_NAME)
         try:
+            _finish_what_was_cut_short(data_dir, keys)
             connection, key = open_database(path, keys)
             store = cls(path, connection, lock, keys)
         except BaseException:
@@ -221,3 +224,15 @@ class StoreHandle:
         """The outbox's name, new whenever an outbox is created: sequences are gapless within it."""
         with self._reading() as db:
             return uuid.UUID(db.execute("SELECT outbox_id FROM outbox_head").fetchone()[0])
+
+
+def _finish_what_was_cut_short(data_dir: Path, keys: KeySource) -> None:
+    """Go on with a wipe or a change of keys that a kill or a power cut ended half way."""
+    try:
+        finish_erasing(data_dir, keys)
+        folder = IdentityFolder(data_dir)
+        folder.finish_change()
+        folder.require_key()
+    except OSError as error:
+        said = f"{data_dir} cannot be written ({error.strerror}): a wipe or a change of keys waits for it; check it"
+        raise refused(error, said) from error

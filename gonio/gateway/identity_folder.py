@@ -12,23 +12,16 @@ A new certificate on the disk (``kit.new.crt``, beside its key) is the point of 
 there on there is only one way, and every start goes on with it. At every moment ``kit-key.pem`` is a whole key.
 """
 
-import logging
-import os
-from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gonio.durable import replace_file, sync
+from gonio.durable import erase_file, replace_file, sync
 from gonio.errors import UsageError
+from gonio.gateway.kit_key import CLINIC_KEY_NAME, FOLDER_NAME, KEY_NAME
 from gonio.identity.certificates import Certificate, CertificateError
-from gonio.identity.keys import KeyFaultError, KeyPemFile, PublicKey
-
-log = logging.getLogger(__name__)
-
-FOLDER_NAME: Final = "identity"
-KEY_NAME: Final = "kit-key.pem"
+from gonio.identity.keys import KeyFaultError, KeyPemFile
 
 
 class Enrolment(BaseModel):
@@ -56,7 +49,7 @@ class IdentityFolder:
         self.key_file = self.path / KEY_NAME
         self.certificate_file = self.path / "kit.crt"
         self.authority_file = self.path / "authority.crt"
-        self.clinic_records_file = self.path / "clinic-records.pub"
+        self.clinic_records_file = self.path / CLINIC_KEY_NAME
         self.enrolment_file = self.path / "enrolment.json"
         self.new_key_file = self.path / "kit-key.new.pem"
         self.new_certificate_file = self.path / "kit.new.crt"
@@ -65,23 +58,17 @@ class IdentityFolder:
 
     # --- the key -----------------------------------------------------------------------------------------------------
 
-    def open_key(self) -> KeyPemFile:
-        """Give the kit's key; make it where there is none and the kit is not enrolled.
+    def require_key(self) -> None:
+        """Refuse to go on where the kit is enrolled and its key is gone: a new one would be nobody's.
 
         Raises:
-            KeyFaultError: it cannot be read, or an enrolled kit's is missing; nothing was touched.
-            OSError: it cannot be written.
+            KeyFaultError: so it is.
         """
-        self.finish_change()
-        with suppress(FileExistsError):
-            if not self.key_file.exists():
-                if self.enrolment_file.exists():
-                    raise KeyFaultError(
-                        f"the key of this kit is missing: put {self.key_file} back, or let the clinic make a new claim "
-                        f"code, move {self.path} aside and enrol the kit anew"
-                    )
-                return KeyPemFile.make(self.key_file)
-        return KeyPemFile(self.key_file)
+        if self.enrolment_file.exists() and not self.key_file.exists():
+            raise KeyFaultError(
+                f"the key of this kit is missing: put {self.key_file} back; where there is no copy, move {self.path} "
+                f"aside and enrol the kit anew with a claim code"
+            )
 
     def next_key(self) -> KeyPemFile:
         """Give the key that comes next; a try that was cut short is gone on with under the same one.
@@ -127,19 +114,6 @@ class IdentityFolder:
         replace_file(self.certificate_file, certificate.pem.encode())
         replace_file(self.enrolment_file, enrolment.model_dump_json().encode())
 
-    def clinic_key(self) -> PublicKey | None:
-        """Give the key that the clinic signs with; None where the kit is not enrolled.
-
-        Raises:
-            KeyFaultError: an enrolled kit's cannot be read.
-        """
-        if not self.enrolment_file.exists():
-            return None
-        try:
-            return PublicKey(self.clinic_records_file.read_bytes())
-        except OSError as error:
-            raise KeyFaultError(f"{self.clinic_records_file} cannot be read ({error.strerror}): enrol anew") from error
-
     def certificate(self) -> Certificate | None:
         """Give the kit's certificate; None where there is none.
 
@@ -166,14 +140,17 @@ class IdentityFolder:
         replace_file(self.new_certificate_file, certificate.pem.encode())
         self.finish_change()
 
-    def change_back(self) -> bool:
-        """Let the key that went before take its place again; False where there is none that still can.
+    def change_back(self, at: datetime) -> bool:
+        """Let the key that went before take its place again; False where there is none that still holds.
+
+        Args:
+            at: this moment, aware.
 
         Raises:
             OSError: the disk refuses; the next ``finish_change`` goes on.
         """
         before = _certificate(self.old_certificate_file)
-        if before is None or not self.old_key_file.exists():
+        if before is None or not before.holds(at) or not self.old_key_file.exists():
             return False
         replace_file(self.new_key_file, self.old_key_file.read_bytes())
         self.change(before)
@@ -213,7 +190,7 @@ class IdentityFolder:
             OSError: the disk refuses.
         """
         for file in (self.old_certificate_file, self.old_key_file):
-            erase(file)
+            erase_file(file)
 
     def forget(self) -> None:
         """Forget who the kit is; a start in between finds a kit that is no longer enrolled.
@@ -223,36 +200,11 @@ class IdentityFolder:
         """
         if not self.path.exists():
             return
-        erase(self.enrolment_file)
+        erase_file(self.enrolment_file)
         for file in sorted(self.path.iterdir()):
-            erase(file)
+            erase_file(file)
         self.path.rmdir()
         sync(self.path.parent)
-
-
-def open_key(data_dir: Path) -> KeyPemFile:
-    """Give the key of the kit in a directory, see ``IdentityFolder.open_key``."""
-    return IdentityFolder(data_dir).open_key()
-
-
-def erase(file: Path) -> None:
-    """Overwrite a small file and delete it; one that is not there is no fault.
-
-    A flash disk may write elsewhere and keep the old cells for a while: what was encrypted with an erased key is gone
-    as far as the disk lets go of that one block.
-
-    Raises:
-        OSError: the disk refuses.
-    """
-    with suppress(FileNotFoundError):
-        opened = os.open(file, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            os.write(opened, b"\0" * os.fstat(opened).st_size)
-            os.fsync(opened)
-        finally:
-            os.close(opened)
-        file.unlink()
-        sync(file.parent)
 
 
 def _certificate(file: Path) -> Certificate | None:

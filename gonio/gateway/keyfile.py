@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-from gonio.durable import replace_file
+from gonio.durable import erase_file, replace_file
 from gonio.gateway.cipher import KEY_BYTES
 from gonio.identity.keys import KeyFaultError
 
@@ -36,6 +36,14 @@ class KeySource(Protocol):
 
         Raises:
             OSError: it cannot be kept.
+        """
+        ...
+
+    def forget(self) -> None:
+        """Overwrite the key: nobody can read its database again. Without one it does nothing.
+
+        Raises:
+            OSError: it cannot be overwritten.
         """
         ...
 
@@ -89,6 +97,14 @@ class KeyFile:
             raise FileExistsError(17, os.strerror(17), str(self._path))
         replace_file(self._path, f"{key.hex()}\n".encode("ascii"))
         return key
+
+    def forget(self) -> None:
+        """Overwrite the file and delete it.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        erase_file(self._path)
 
 
 def key_check(key: bytes) -> str:

@@ -4,17 +4,18 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Final, Literal, NoReturn, Self
 
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.scanner import BaseBleakScanner
 
 from gonio.drivers.link import FoundSensor
 from gonio.errors import GonioError, UsageError
+from gonio.gateway.allowed_sensors import read_allowed
 from gonio.gateway.brief import absences
 from gonio.gateway.calibrations import Mounting, after_session, fresh_enough
 from gonio.gateway.clock import KitClock
@@ -24,14 +25,18 @@ from gonio.gateway.events import Listener, Trouble
 from gonio.gateway.groups import first_error
 from gonio.gateway.health import health_envelope
 from gonio.gateway.housekeeping import Housekeeper
+from gonio.gateway.identity_folder import IdentityFolder
 from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.links.bluez import system_bluetooth
 from gonio.gateway.links.board import StatusBoard
 from gonio.gateway.links.diary import Diary
-from gonio.gateway.links.hub import LinkOptions
+from gonio.gateway.links.hub import LinkHub, LinkOptions
 from gonio.gateway.links.service import AdapterPort, BluetoothService, FixedBluetooth
+from gonio.gateway.moment import KnownMoment
+from gonio.gateway.orders import Orders, answer_wipe, forget_all
 from gonio.gateway.recorder import record_streams
 from gonio.gateway.records import PairedSensor
+from gonio.gateway.rotation import CredentialKeeper
 from gonio.gateway.sensors import Sensors
 from gonio.gateway.session import FinishedSession, SessionRunner, recover
 from gonio.gateway.settings import KitSettings
@@ -40,6 +45,8 @@ from gonio.gateway.store import KitStore
 from gonio.gateway.summary import SOFTWARE, SessionPlan
 from gonio.gateway.uplink import Uplink, UplinkHooks, UplinkTiming
 from gonio.gateway.uplink_status import UplinkBoard
+from gonio.gateway.way import Way
+from gonio.gateway.wiping import DecommissionedError, remember_recording
 from gonio.messages import Envelope
 from gonio.recording import RecordingMeta, RecordingWriter
 from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, Segment, Side
@@ -47,6 +54,9 @@ from gonio.signal.knee.stored import StoredCalibration
 from gonio.signal.reps.goal import Goal
 
 log = logging.getLogger(__name__)
+
+DRAIN_S: Final = 3600.0  # one stretch of waiting for the clinic
+RETRY_S: Final = 5.0  # after the disk refused a record that a wipe waits for
 
 
 class Kit:
@@ -101,11 +111,12 @@ class Kit:
             monotonic_ns=monotonic_ns,
             options=LinkOptions(slots=settings.adapter_slots),
             tell=self._diary.write,
-            on_change=StatusBoard(settings.data_dir, now=self._clock.now).changed,
+            on_change=self._links_changed,
         )
         self._timing = uplink_timing
         self._commands = commands or {}
         self._stack = AsyncExitStack()
+        self._opened = False
         self._tasks: list[asyncio.Task[object]] = []
         self._sitting_id = uuid.uuid4()
         self._runner: SessionRunner | None = None
@@ -118,50 +129,118 @@ class Kit:
             UsageError: the data directory or the broker's address cannot be used.
             StoreWriteError: the disk is full or failing.
         """
-        address = self.settings.broker_address()
+        self.settings.broker_address()  # said before anything is made
         try:
-            opened = await asyncio.to_thread(KitStore.open, self.settings.data_dir, self.settings.keys())
-            self.store = self._stack.enter_context(opened)
-            self.recovered = await asyncio.to_thread(recover, self.store)
-            self._keeper = RecordKeeper(self.store)
-            desk = CommandDesk(self.store, self._clock, self._commands)
-            spool = SpoolKeeper(self.store, self.settings.keys())
-            self._housekeeper = Housekeeper(self.store, self._clock, self.settings.keep_days)
-            await self._housekeeper.look()
-            self.uplink = Uplink(
-                self.store,
-                address,
-                self.store.kit_id,
-                mqtt_version=self.settings.mqtt_version,
-                timing=self._timing,
-                health=self._health,
-                hooks=UplinkHooks(
-                    capture=self._clock.capture,
-                    on_down=desk.called,
-                    on_change=UplinkBoard(self.settings.data_dir).changed,
-                ),
-            )
-            group = await self._stack.enter_async_context(asyncio.TaskGroup())
-            self._tasks = [
-                group.create_task(self.uplink.run(), name="kit-uplink"),
-                group.create_task(self._keeper.run(), name="kit-keeper"),
-                group.create_task(self._housekeeper.run(), name="kit-housekeeper"),
-                group.create_task(desk.run(), name="kit-commands"),
-                group.create_task(spool.run(), name="kit-spool"),
-            ]
+            self._stack.callback(self._close)
+            self._group = asyncio.TaskGroup()
+            await self._open()
+            await self._stack.enter_async_context(self._group)
+            self._begin()
+            self._life = self._group.create_task(self._live(), name="kit-life")
         except BaseException:
             await self._stack.aclose()
             raise
         return self
 
+    async def _open(self) -> None:
+        """Open the store and make what works on it."""
+        self.store = await asyncio.to_thread(KitStore.open, self.settings.data_dir, self.settings.keys())
+        self._opened = True
+        await asyncio.to_thread(answer_wipe, self.store, self._clock.capture())
+        address = self.settings.broker_address()
+        self.recovered = await asyncio.to_thread(recover, self.store)
+        self._keeper = RecordKeeper(self.store)
+        self._board = StatusBoard(self.settings.data_dir, now=self._clock.now)
+        self._housekeeper = Housekeeper(self.store, self._clock, self.settings.keep_days)
+        await self._housekeeper.look()
+        self._way = Way(address, KnownMoment(self.settings.data_dir), now=self._clock.now)
+        self._credentials = self._credential_keeper()
+        self._orders = Orders(self.store, self._credentials, drained=self._drained, stop_session=self.stop_session)
+        self._desk = CommandDesk(self.store, self._clock, {**self._orders.hooks(), **self._commands})
+        self.uplink = Uplink(
+            self.store,
+            self._way,
+            self.store.kit_id,
+            mqtt_version=self.settings.mqtt_version,
+            timing=self._timing,
+            health=self._health,
+            hooks=UplinkHooks(
+                capture=self._clock.capture,
+                on_down=self._desk.called,
+                on_change=UplinkBoard(self.settings.data_dir).changed,
+            ),
+        )
+
+    def _credential_keeper(self) -> CredentialKeeper | None:
+        enrolment = IdentityFolder(self.settings.data_dir).enrolment()
+        if enrolment is None:
+            return None
+        return CredentialKeeper(
+            self.store, enrolment, self._way, address=self.settings.broker_address, now=self._clock.now
+        )
+
+    def _links_changed(self, hub: LinkHub | None) -> None:
+        self._board.changed(hub)  # a wiped kit has a new one, which knows nothing of before
+
+    async def _drained(self) -> None:
+        """Wait until the clinic has answered every record, those that the disk has refused so far among them."""
+        while True:
+            await self._keeper.retry()
+            if await self.uplink.drain(DRAIN_S) and not self._keeper.held:
+                return
+            if self._keeper.held:
+                await asyncio.sleep(RETRY_S)
+
+    def _begin(self) -> None:
+        spool = SpoolKeeper(self.store, self.settings.keys())
+        work: dict[str, Coroutine[Any, Any, object]] = {
+            "kit-uplink": self.uplink.run(),
+            "kit-keeper": self._keeper.run(),
+            "kit-housekeeper": self._housekeeper.run(),
+            "kit-commands": self._desk.run(),
+            "kit-spool": spool.run(),
+        }
+        if self._credentials is not None:
+            work["kit-credentials"] = self._credentials.run()
+        self._tasks = [self._group.create_task(one, name=name) for name, one in work.items()]
+
+    def _close(self) -> None:
+        if self._opened:
+            self._opened = False
+            self.store.close()
+
+    async def _live(self) -> NoReturn:
+        """Begin anew whenever the kit is wiped; it ends where the kit is decommissioned.
+
+        Raises:
+            DecommissionedError: it has forgotten who it was.
+        """
+        while True:
+            await self._orders.wiped()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks)
+            self._close()
+            if self._orders.gone:
+                await asyncio.to_thread(forget_all, self.settings.data_dir, self.settings.keys())
+                raise DecommissionedError(
+                    "this kit was decommissioned by its clinic: it has forgotten all that it knew and who it was"
+                )
+            self._sensors.batteries.clear()
+            self._sitting_id = uuid.uuid4()
+            await self._open()
+            self._begin()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop the uplink, try the disk a last time for what it refused, close the store."""
+        self._life.cancel()
         for task in self._tasks:
             task.cancel()
         try:
-            await self._keeper.retry()
+            if self._opened:
+                await self._keeper.retry()
             if self._keeper.held:
                 lost = "of %d sessions only what the journal holds is left: %s"
                 log.error(lost, self._keeper.held, self._keeper.trouble)
@@ -211,6 +290,7 @@ class Kit:
             timeout_s: how long to look, s.
 
         Raises:
+            OtherSensorError: the clinic gave this kit other sensors.
             UsageError: neither address is given, or both are the same.
             SensorNotFoundError: not both were found, or more than one could be the other.
             BluetoothUnavailableError: scanning is not possible.
@@ -220,6 +300,10 @@ class Kit:
             wanted["thigh"] = thigh.upper()
         if shank:
             wanted["shank"] = shank.upper()
+        allowed = await asyncio.to_thread(read_allowed, self.settings.data_dir)
+        if allowed is not None:
+            allowed.require(wanted)
+            wanted = allowed.by_segment
         if not wanted:
             raise UsageError("say which sensor is where (--thigh ADDRESS): 'gonio gateway scan' lists the addresses")
         if len(set(wanted.values())) < len(wanted):
@@ -229,8 +313,12 @@ class Kit:
         await asyncio.to_thread(self.store.pair, sensors)
         return self.store.pairing()
 
-    def _pairing(self) -> Mapping[Segment, PairedSensor]:
+    async def _pairing(self) -> Mapping[Segment, PairedSensor]:
+        """Give the sensors that belong to the leg; those that the clinic gave are paired without being asked."""
         pairing = self.store.pairing()
+        allowed = read_allowed(self.settings.data_dir)
+        if allowed is not None:
+            return pairing if allowed.fit(pairing) else await self.find_and_pair()
         if len(pairing) < len(SEGMENTS):
             raise UsageError("no sensors are paired with this kit: run 'gonio gateway pair' first")
         return pairing
@@ -261,6 +349,18 @@ class Kit:
             PeerError: a sensor is not there, or refuses.
             StoreWriteError: so many records wait for the disk that no more can be held.
         """
+        with self._orders.in_use():
+            return await self._session(exercise, side, goal=goal, program=program, listener=listener)
+
+    async def _session(
+        self,
+        exercise: str | None,
+        side: Side | None,
+        *,
+        goal: Goal | None,
+        program: tuple[str, ...],
+        listener: Listener | None,
+    ) -> FinishedSession:
         exercise = exercise or self.settings.exercise
         for name in (exercise, *program):
             if name is not None and name not in EXERCISES:
@@ -268,7 +368,7 @@ class Kit:
         program = program or await asyncio.to_thread(self._prescribed)
         self._keeper.require_room()
         self._stop_wanted = False
-        pairing = self._pairing()
+        pairing = await self._pairing()
         mounting = Mounting(pairing["thigh"].address, pairing["shank"].address, side or self.settings.side)
         plan = SessionPlan(
             exercise,
@@ -352,7 +452,14 @@ class Kit:
             UsageError: no sensors are paired, or the folder is not empty or cannot be written.
             PeerError: a sensor is not there, refuses, or is lost; what came before is in the recording.
         """
-        async with self._sensors.worn(self._pairing()) as (streams, _):
+        with self._orders.in_use():
+            return await self._record(directory, stop, exercise, side)
+
+    async def _record(
+        self, directory: Path, stop: asyncio.Event, exercise: str | None, side: Side | None
+    ) -> Mapping[Segment, int]:
+        await asyncio.to_thread(remember_recording, self.settings.data_dir, directory)
+        async with self._sensors.worn(await self._pairing()) as (streams, _):
             meta = RecordingMeta(
                 rate_hz=min(stream.info.rate_hz for stream in streams.values()),
                 side=side or self.settings.side,
@@ -375,6 +482,7 @@ class Kit:
             troubles=(
                 self._keeper.trouble,
                 self._housekeeper.trouble,
+                self._credentials.trouble if self._credentials else None,
                 status.refused,
                 status.unanswered,
                 status.trouble,

@@ -3,18 +3,21 @@
 import math
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gonio.errors import UsageError
+from gonio.gateway.identity_folder import IdentityFolder
 from gonio.gateway.keyfile import KEY_NAME, KeyFile, KeySource
 from gonio.gateway.links.choice import SLOTS
 from gonio.gateway.uplink import MqttVersion
 from gonio.identity.broker import BrokerAddress, OwnCertificate
 from gonio.messages import reason_of
 from gonio.signal.reps.goal import Goal
+
+LOCAL_BROKER: Final = "mqtt://127.0.0.1:1883"
 
 
 def default_data_dir() -> Path:
@@ -33,7 +36,10 @@ class KitSettings(BaseSettings):
     key_file: Path | None = Field(
         default=None, description="the key that the data is encrypted with; none for kit.key in the data directory"
     )
-    broker: str = Field(default="mqtt://127.0.0.1:1883", description="mqtts://host:port, or mqtt:// to this machine")
+    broker: str | None = Field(
+        default=None,
+        description="mqtts://host:port, or mqtt:// to this machine; none for the enrolled clinic's, or this machine's",
+    )
     broker_ca: Path | None = Field(default=None, description="PEM file of authorities to trust, not the system's")
     broker_cert: Path | None = Field(default=None, description="PEM file of the kit's own certificate")
     broker_key: Path | None = Field(default=None, description="PEM file of that certificate's key")
@@ -77,13 +83,24 @@ class KitSettings(BaseSettings):
         return None if goal == Goal() else goal
 
     def broker_address(self) -> BrokerAddress:
-        """Give the broker to connect to.
+        """Give the broker to connect to: the one that is set, else the enrolled clinic's, else one on this machine.
+
+        An enrolled kit shows its certificate and trusts its clinic's authority, wherever nothing else is set.
 
         Raises:
             UsageError: the address cannot be used.
         """
+        folder = IdentityFolder(self.data_dir)
+        enrolment = folder.enrolment()
+        if self.broker is None and enrolment is not None:
+            own = OwnCertificate.of(self.broker_cert, self.broker_key)
+            return BrokerAddress.parse(
+                enrolment.broker,
+                ca_file=self.broker_ca or folder.authority_file,
+                own=own or OwnCertificate(folder.certificate_file, folder.key_file),
+            )
         return BrokerAddress.parse(
-            self.broker,
+            self.broker or LOCAL_BROKER,
             ca_file=self.broker_ca,
             own=OwnCertificate.of(self.broker_cert, self.broker_key),
             username=self.broker_username,

@@ -18,6 +18,7 @@ class Way:
     Attributes:
         address: where to.
         changed: set when the connection is to be made anew; whoever makes it clears it.
+        attempts: connections begun since one has worked, or since the address was changed.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Way:
         """
         self.address = address
         self.changed = asyncio.Event()
+        self.attempts = 0
         self._moment = moment
         self._now = now
         self._begun: datetime | None = None
@@ -48,6 +50,7 @@ class Way:
             UsageError: a file of certificates cannot be read, or a key does not fit its certificate.
         """
         self.changed.clear()
+        self.attempts += 1
         self._begun = self._now()
         known = self._moment.behind(self._begun) if self._moment else None
         return self.address.client_arguments(known)
@@ -57,6 +60,7 @@ class Way:
         if self._begun is None:
             return
         begun, self._begun = self._begun, None
+        self.attempts = 0
         if self._moment is not None and self.address.tls and self._moment.behind(begun) is None:
             self._moment.learn(begun)
         for listener in self._listeners:
@@ -65,4 +69,6 @@ class Way:
     def use(self, address: BrokerAddress) -> None:
         """Connect anew, there."""
         self.address = address
+        self.attempts = 0
+        self._begun = None  # what the old connection still brings says nothing of the new one
         self.changed.set()

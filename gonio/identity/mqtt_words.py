@@ -90,14 +90,18 @@ def in_words(error: BaseException) -> str:
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    for one in _chain(error):
-        if (said := _said(one)) is not None:
-            return said
+    if (said := connection_words(error)) is not None:
+        return said
     if str(error) == "Operation timed out":
         return "it timed out: the connection is open, but the broker does not answer; is it one, of this MQTT version?"
     if not all(isinstance(one, aiomqtt.MqttError) for one in _chain(error)):
         return "what it sent cannot be read: is it an MQTT broker?"
     return "the connection broke" if "Disconnected during" in str(error) else str(error)
+
+
+def connection_words(error: BaseException) -> str | None:
+    """Say why a connection did not come about, whatever was to be spoken over it; None where that is not known."""
+    return next((said for one in _chain(error) if (said := _said(one)) is not None), None)
 
 
 def _said(error: BaseException) -> str | None:
