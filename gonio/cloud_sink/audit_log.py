@@ -43,7 +43,12 @@ class Action(StrEnum):
     RESTORE = "restored-from-backup"
     RETENTION = "deleted-by-retention"
     ALARM = "record-refused"  # the reason says which alarm, the detail which record
-    COMMAND_SENT = "command-sent"
+    CLAIM_MADE = "claim-code-made"
+    CLAIM_REFUSED = "claim-refused"
+    KIT_CLAIMED = "kit-claimed"
+    KEY_RENEWED = "key-renewed"
+    KEYS_REVOKED = "keys-revoked"
+    CERTIFICATE_ENTERED = "certificate-entered"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from gonio.cloud_sink.audit import Audit
 from gonio.cloud_sink.audit_log import Action, Entry
 from gonio.cloud_sink.down_outbox import DownOutbox
 from gonio.cloud_sink.engine import clashed, open_engine, reader, store_errors, writer
+from gonio.cloud_sink.enrolment.desk import EnrolmentDesk
 from gonio.cloud_sink.intake import Intake
 from gonio.cloud_sink.judge import judge
 from gonio.cloud_sink.ledger import Ledger
@@ -54,6 +55,7 @@ class Store:
 
     Attributes:
         down: what the clinic sends to its kits.
+        enrolment: how kits become the clinic's.
 
     Every method raises StoreUnavailableError when the book cannot be used just now (try again) and StoreError
     when it is damaged or refuses a change.
@@ -65,6 +67,7 @@ class Store:
         self._reader = reader(engine)
         self._writer = writer(engine)
         self.down = DownOutbox(engine)
+        self.enrolment = EnrolmentDesk(engine, actor)
 
     def __enter__(self) -> Self:
         return self

@@ -39,7 +39,8 @@ class KitKey:
         clinic_id: whose kit it is.
         kit_id: the kit.
         public_key: SubjectPublicKeyInfo in DER.
-        certificate: the newest certificate for it, PEM; None where none was issued.
+        request: the certificate request that it came with, PEM.
+        certificate: its certificate, PEM; None where none was issued yet.
         serial: that certificate's serial number, hexadecimal.
         not_before: that certificate is valid from, aware.
         not_after: and to.
@@ -53,6 +54,7 @@ class KitKey:
     clinic_id: UUID
     kit_id: str
     public_key: bytes
+    request: str | None
     certificate: str | None
     serial: str | None
     not_before: datetime | None
@@ -76,10 +78,11 @@ def register(
     at: datetime,
     clinic_id: UUID = HOME_CLINIC,
     certificate: Certificate | None = None,
+    request: str | None = None,
 ) -> str:
     """Enter a kit's key as active, and the kit where nobody has; older active keys of it become superseded.
 
-    A key that is there already gets the newer certificate.
+    A key that is there already stays as it is, but for a certificate that it lacks.
 
     Args:
         connection: within a transaction that writes.
@@ -87,7 +90,8 @@ def register(
         public_key: SubjectPublicKeyInfo in DER.
         at: the moment, aware.
         clinic_id: whose kit it is, where it is new.
-        certificate: what was issued for the key.
+        certificate: what was issued for the key, where it was.
+        request: the certificate request that it came with, PEM.
 
     Returns:
         The key's name.
@@ -99,25 +103,39 @@ def register(
     kit = {"kit_id": kit_id, "clinic_id": clinic_id, "label": "", "first_seen_at": at}
     insert_rows(connection, KITS, [kit | {"has_voids": False, "has_unsynchronised": False}], ON_CONFLICT_SKIP)
     owner = connection.execute(select(KITS.c.clinic_id).where(KITS.c.kit_id == kit_id).with_for_update()).scalar_one()
-    issued = {
-        "certificate": certificate.pem if certificate else None,
-        "serial": certificate.serial if certificate else None,
-        "not_before": certificate.not_before if certificate else None,
-        "not_after": certificate.not_after if certificate else None,
-    }
     row = {"key_id": key_id, "clinic_id": owner, "kit_id": kit_id, "public_key": public_key, "issued_at": at}
-    fresh = row | issued | {"state": KeyState.ACTIVE.value, "ended_at": None, "reason": ""}
+    fresh = (
+        row
+        | _issued(certificate)
+        | {"request": request}
+        | {"state": KeyState.ACTIVE.value, "ended_at": None, "reason": ""}
+    )
     if not insert_rows(connection, KIT_KEYS, [fresh], ON_CONFLICT_SKIP):
         known = key(connection, key_id)
         if known is None or known.kit_id != kit_id:
             raise UsageError("this key is another kit's: a kit makes its own")
         if known.state is KeyState.REVOKED:
             raise UsageError("this key was revoked: the kit needs a new one, by a new claim code")
-        if certificate is not None:
-            connection.execute(update(KIT_KEYS).where(KIT_KEYS.c.key_id == key_id).values(issued))
+        if certificate is not None and known.certificate is None:
+            certify(connection, key_id, certificate)
     older = (KIT_KEYS.c.kit_id == kit_id, KIT_KEYS.c.key_id != key_id, KIT_KEYS.c.state == KeyState.ACTIVE.value)
     connection.execute(update(KIT_KEYS).where(*older).values(state=KeyState.SUPERSEDED.value, ended_at=at))
     return key_id
+
+
+def certify(connection: Connection, key_id: str, certificate: Certificate) -> None:
+    """Enter the certificate of a key that has none yet."""
+    lacking = (KIT_KEYS.c.key_id == key_id, KIT_KEYS.c.certificate.is_(None))
+    connection.execute(update(KIT_KEYS).where(*lacking).values(_issued(certificate)))
+
+
+def _issued(certificate: Certificate | None) -> dict[str, Any]:
+    return {
+        "certificate": certificate.pem if certificate else None,
+        "serial": certificate.serial if certificate else None,
+        "not_before": certificate.not_before if certificate else None,
+        "not_after": certificate.not_after if certificate else None,
+    }
 
 
 def revoke(connection: Connection, kit_id: str, *, reason: str, at: datetime) -> list[str]:

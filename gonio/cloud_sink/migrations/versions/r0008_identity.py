@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("clinic_id", sa.Uuid(), nullable=False),
         sa.Column("kit_id", sa.String(64), nullable=False),
         sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("request", sa.Text(), nullable=True),
         sa.Column("certificate", sa.Text(), nullable=True),
         sa.Column("serial", sa.String(64), nullable=True),
         sa.Column("not_before", UtcDateTime(), nullable=True),
