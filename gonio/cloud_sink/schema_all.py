@@ -1,6 +1,7 @@
 """All tables of the book, whichever module has them: importing this puts every one of them into METADATA."""
 
 from gonio.cloud_sink import (
+    schema_accounts,
     schema_audit,
     schema_down,
     schema_identity,
@@ -14,6 +15,7 @@ from gonio.cloud_sink.schema import METADATA, REVISION
 __all__ = [
     "METADATA",
     "REVISION",
+    "schema_accounts",
     "schema_audit",
     "schema_down",
     "schema_identity",
