@@ -180,7 +180,9 @@ def fleet(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Also enter a simulated patient for each kit in this clinic's book."),
+        typer.Option(
+            metavar="URL", help="Also enter each kit's key, and a simulated patient for it, in this clinic's book."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of all that varies in the simulated patients.")] = 1,
     at_once: Annotated[

@@ -29,18 +29,26 @@ class KeyFaultError(UsageError):
     """A key is missing, unreadable, of another kind or of something else; nothing was touched."""
 
 
-class SigningKey(Protocol):
+class RecordKey(Protocol):
+    """What signs records."""
+
+    @property
+    def key_id(self) -> str:
+        """The key's name, see ``key_id``."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign, ``SIGNATURE_BYTES`` long."""
+        ...
+
+
+class SigningKey(RecordKey, Protocol):
     """A private key, wherever it is kept: a file, a TPM, a secure element.
 
     A chip's driver gives this and never the key itself. What it cannot do is stand in the PEM file that TLS reads: a
     kit with a chip names its key to OpenSSL by a provider's URI (``pem_file`` holds such a URI in PEM, as tpm2-openssl
     writes it).
     """
-
-    @property
-    def key_id(self) -> str:
-        """The key's name, see ``key_id``."""
-        ...
 
     @property
     def public(self) -> bytes:
@@ -50,10 +58,6 @@ class SigningKey(Protocol):
     @property
     def pem_file(self) -> Path:
         """The file that TLS is given for this key."""
-        ...
-
-    def sign(self, data: bytes) -> bytes:
-        """Sign, ``SIGNATURE_BYTES`` long."""
         ...
 
     def private(self) -> ec.EllipticCurvePrivateKey:
@@ -138,12 +142,17 @@ class KeyPemFile:
 
     def sign(self, data: bytes) -> bytes:
         """Sign, ``SIGNATURE_BYTES`` long."""
-        r, s = decode_dss_signature(self._key.sign(data, _ECDSA))
-        return r.to_bytes(_HALF) + s.to_bytes(_HALF)
+        return sign_with(self._key, data)
 
     def private(self) -> ec.EllipticCurvePrivateKey:
         """Give what signs a certificate request."""
         return self._key
+
+
+def sign_with(key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
+    """Sign with a key of the curve P-256, ``SIGNATURE_BYTES`` long."""
+    r, s = decode_dss_signature(key.sign(data, _ECDSA))
+    return r.to_bytes(_HALF) + s.to_bytes(_HALF)
 
 
 def key_id(der: bytes) -> str:

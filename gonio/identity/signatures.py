@@ -8,13 +8,13 @@ import base64
 import binascii
 from typing import TypeVar
 
-from gonio.identity.keys import PublicKey, SigningKey
+from gonio.identity.keys import PublicKey, RecordKey
 from gonio.messages import DownEnvelope, Envelope
 
 _Signed = TypeVar("_Signed", Envelope, DownEnvelope)
 
 
-def sign(envelope: _Signed, key: SigningKey) -> _Signed:
+def sign(envelope: _Signed, key: RecordKey) -> _Signed:
     """Give the same record, signed."""
     named = envelope.model_copy(update={"key_id": key.key_id, "signature": None})
     return named.model_copy(update={"signature": base64.b64encode(key.sign(named.signed_bytes())).decode("ascii")})

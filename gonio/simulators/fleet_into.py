@@ -25,9 +25,11 @@ from gonio.cloud_sink.model import Delivery
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import PeerError, RetryableError
 from gonio.gateway.records import Draft
+from gonio.identity.signatures import sign
 from gonio.messages import AckStatus, Envelope
 from gonio.simulators.fleet_clinic import FleetClinic
 from gonio.simulators.fleet_history import Happening, history, patient
+from gonio.simulators.fleet_key import SimulatedKey
 from gonio.simulators.fleet_record import simulated_draft, truth_line
 from gonio.simulators.fleet_truth import Truth, TruthLine
 from gonio.simulators.fleet_yard import FleetPlan, Yard
@@ -177,7 +179,8 @@ def _put_one(number: int) -> _Kit:
 def _put_kit(store: Store, clinic: FleetClinic, plan: FleetPlan, number: int) -> _Kit:
     name = hashlib.sha256(f"{plan.seed}/{plan.until.isoformat()}/{number}".encode()).digest()
     kit_id, outbox_id = f"kit-{name[:8].hex()}", uuid.UUID(bytes=name[8:24], version=4)
-    _insist(lambda: clinic.enter(number, kit_id))
+    key = SimulatedKey(f"{plan.seed}/{plan.until.isoformat()}/{number}")
+    _insist(lambda: clinic.enter(number, kit_id, key.public))
     who = patient(plan.seed, number)
     told = history(plan.seed, number, plan.records, plan.until)
     stored = 0
@@ -186,7 +189,7 @@ def _put_kit(store: Store, clinic: FleetClinic, plan: FleetPlan, number: int) ->
         deliveries = []
         for sequence, happening in enumerate(told[first : first + BATCH], first + 1):
             draft = simulated_draft(plan.seed, number, sequence, who, happening, outbox_id)
-            envelope = _envelope(kit_id, outbox_id, sequence, draft)
+            envelope = sign(_envelope(kit_id, outbox_id, sequence, draft), key)
             lines.append(truth_line(envelope, who, happening))
             deliveries.append(_delivery(envelope, happening))
         stored += _insist(partial(_ingest, store, deliveries))
@@ -195,7 +198,7 @@ def _put_kit(store: Store, clinic: FleetClinic, plan: FleetPlan, number: int) ->
 
 def _ingest(store: Store, deliveries: Sequence[Delivery]) -> int:
     """Put a batch in; gives how many records of it were new."""
-    acks = [ack for answer in store.ingest_batch(deliveries) for ack in answer]
+    acks = [ack for answer in store.ingest_batch(deliveries, signed_only=True) for ack in answer]
     for ack in acks:
         if ack.status is AckStatus.REJECTED:
             raise PeerError(f"the book refuses record {ack.record_id}: {ack.reason}")

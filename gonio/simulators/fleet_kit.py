@@ -131,6 +131,7 @@ async def _insist(shared: Shared, attempt: Callable[[], Coroutine[Any, Any, _T]]
 class _Identity:
     kit_id: str
     outbox_id: UUID
+    public_key: bytes
 
 
 class _Awake:
@@ -151,9 +152,9 @@ class _Awake:
         self._ids: dict[UUID, Happening] = {}
 
     async def run(self) -> bool:
-        identity = await self._ask(lambda: _Identity(self._store.kit_id, self._store.outbox_id))
+        identity = await self._ask(self._identity)
         if self._shared.clinic is not None and identity.kit_id not in self._shared.kit_ids:
-            await self._ask(partial(self._shared.clinic.enter, self._number, identity.kit_id))
+            await self._ask(partial(self._shared.clinic.enter, self._number, identity.kit_id, identity.public_key))
         self._shared.kit_ids.add(identity.kit_id)
         await self._ask(partial(self._recall, identity.outbox_id))
         if self._shared.truth is not None:
@@ -176,6 +177,9 @@ class _Awake:
             sending.cancel()
         await self._tell_truth(identity.kit_id)
         return self._finished(await self._look())
+
+    def _identity(self) -> _Identity:
+        return _Identity(self._store.kit_id, self._store.outbox_id, self._store.signing_key.public)
 
     async def _ask(self, question: Callable[[], _T]) -> _T:
         return await _insist(self._shared, lambda: _whole(question))

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from gonio.errors import UsageError
 
-_FORMAT: Final = 2  # 1 knew sessions only
+_FORMAT: Final = 3  # 1 knew sessions only, 2 did not sign
 
 
 @dataclass(frozen=True, slots=True)

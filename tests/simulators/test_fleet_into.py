@@ -80,12 +80,12 @@ def test_stopped_and_started_again_it_puts_in_what_is_missing(tmp_path: Path, mo
     class StoppedError(Exception):
         pass
 
-    def ingest(*arguments: object) -> object:
+    def ingest(*arguments: object, signed_only: bool) -> object:
         nonlocal calls
         calls += 1
         if calls == 8:
             raise StoppedError
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments, signed_only=signed_only)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "ingest_batch", ingest)
