@@ -7,6 +7,7 @@ and a certificate request never go to anybody else. No redirect is followed, no 
 
 import json
 import ssl
+import warnings
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
@@ -79,7 +80,9 @@ def fetch_authority(server: str, fingerprint: str) -> Certificate:
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     unverified.minimum_version = ssl.TLSVersion.TLSv1_2
-    status, body = _ask(server, unverified, "GET", "/v1/authority", None)
+    with warnings.catch_warnings():  # that it is not verified is the point: the fingerprint is
+        warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+        status, body = _ask(server, unverified, "GET", "/v1/authority", None)
     if status != 200:  # noqa: PLR2004 - OK
         raise _refused(server, status, body)
     try:
