@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from gonio.cli.options import KitId, StoreUrl
 from gonio.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,14 +20,6 @@ message = typer.Typer(help="Messages to patients.", no_args_is_help=True)
 program = typer.Typer(help="What is prescribed.", no_args_is_help=True)
 command = typer.Typer(help="What a kit is told to do.", no_args_is_help=True)
 down = typer.Typer(help="What was sent to kits.", no_args_is_help=True)
-
-StoreUrl = Annotated[
-    str,
-    typer.Option(
-        "--store", metavar="URL", help="The clinic's book: sqlite:///path/to/file or postgresql://user@host/database."
-    ),
-]
-KitId = Annotated[str, typer.Argument(metavar="KIT", help="The kit's id.")]
 
 
 def add_to(app: typer.Typer) -> None:

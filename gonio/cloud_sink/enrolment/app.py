@@ -110,7 +110,7 @@ class RateLimit:
 def create_app(desk: EnrolmentDesk, clinic: Clinic, *, limit: RateLimit | None = None) -> Starlette:
     """Make the application."""
     service = _Service(desk, clinic, limit or RateLimit())
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/authority", service.authority, methods=["GET"]),
             Route("/v1/time", service.time, methods=["GET"]),
@@ -119,6 +119,8 @@ def create_app(desk: EnrolmentDesk, clinic: Clinic, *, limit: RateLimit | None =
         ],
         exception_handlers={404: _not_here, 405: _not_here, Exception: _fault},
     )
+    app.router.redirect_slashes = False  # there are four addresses and no others
+    return app
 
 
 class _Service:

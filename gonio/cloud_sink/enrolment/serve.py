@@ -1,6 +1,5 @@
 """Serving the enrolment service over TLS, with a certificate of the clinic's authority."""
 
-import asyncio
 import base64
 import logging
 import socket
@@ -91,9 +90,3 @@ async def enrolment_server(
     async with serving(create_app(store.enrolment, clinic), sock, tls=(files.certificate, files.key)):
         yield address
 
-
-async def serve(store: Store, folder: ClinicFolder, broker: str, *, host: str, port: int, names: Sequence[str]) -> None:
-    """Serve until cancelled."""
-    async with enrolment_server(store, folder, broker, host=host, port=port, names=names) as address:
-        _log.info("kits enrol at %s", address)
-        await asyncio.Event().wait()
