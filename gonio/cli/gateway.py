@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from gonio.cli import gateway_reports
+from gonio.cli import gateway_identity, gateway_reports
 from gonio.cli.names import EXERCISE_NAMES
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ DataDir = Annotated[
 Broker = Annotated[
     str | None,
     typer.Option(
-        "--broker", help="mqtts://host:port, or mqtt:// to this machine (GONIO_KIT_BROKER).", show_default=False
+        "--broker",
+        help="mqtts://host:port, or mqtt:// to this machine (GONIO_KIT_BROKER); by default the enrolled clinic's.",
+        show_default=False,
     ),
 ]
 Exercise = Annotated[
@@ -239,6 +241,9 @@ def status(
         _say(json.dumps(status_answer(settings.data_dir, lines, settings.keys())))
 
 
+app.command("enroll")(gateway_identity.enroll)
+app.command("doctor")(gateway_identity.doctor)
+app.command("wipe")(gateway_identity.wipe)
 app.command("check-in")(gateway_reports.check_in)
 app.command("void")(gateway_reports.void)
 app.command("message")(gateway_reports.message)

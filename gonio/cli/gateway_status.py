@@ -1,18 +1,23 @@
 """What ``gonio gateway status`` says: the links as the kit last wrote them, its records, and what to do."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gonio.gateway.allowed_sensors import read_allowed
 from gonio.gateway.database import kit_runs
 from gonio.gateway.housekeeping import disk_state
+from gonio.gateway.identity_folder import IdentityFolder
 from gonio.gateway.keyfile import KeySource
 from gonio.gateway.links.board import LinkStatus, SensorStatus, read_status
 from gonio.gateway.links.diary import last_sentences
 from gonio.gateway.links.words import battery_words
+from gonio.gateway.moment import KnownMoment
+from gonio.gateway.rotation import credential_trouble
 from gonio.gateway.store import KitStore
 from gonio.gateway.uplink_status import UplinkStatus, read_uplink
+from gonio.gateway.wiping import read_mark
 from gonio.messages import DownKind
 
 
@@ -36,6 +41,7 @@ def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None)
             yield f"  outbox {ended.outbox_id} was damaged: {ended.saved} records saved, numbers lost: {lost}"
         for one in store.rejected():
             yield f"  refused by the clinic: record {one.sequence} ({one.kind}, {one.captured_at}): {one.reason}"
+        yield from _identity(directory)
         uplink = read_uplink(directory)
         if uplink is not None:
             yield from _uplink(uplink, runs=kit_runs(directory))
@@ -61,6 +67,22 @@ def status_lines(directory: Path, log_lines: int, keys: KeySource | None = None)
     if sentences:
         yield "the newest events:"
         yield from (f"  {sentence}" for sentence in sentences)
+
+
+def _identity(directory: Path) -> Iterator[str]:
+    folder = IdentityFolder(directory)
+    enrolment, certificate = folder.enrolment(), folder.certificate()
+    if enrolment is None or certificate is None:
+        yield "no clinic has this kit: gonio gateway enroll"
+    else:
+        yield f"enrolled with {enrolment.server}, its certificate holds until {certificate.not_after:%Y-%m-%d}"
+    trouble = credential_trouble(folder, KnownMoment(directory).at_least(datetime.now(UTC)))
+    if trouble is not None:
+        yield f"  {trouble}"
+    if (mark := read_mark(directory)) is not None:
+        yield f"a wipe is under way ({mark.stage}); the kit takes no session until it is over"
+    if (allowed := read_allowed(directory)) is not None:
+        yield f"the clinic gave this kit these sensors, and it uses no others: {allowed}"
 
 
 def _from_the_clinic(store: KitStore) -> Iterator[str]:

@@ -159,6 +159,25 @@ def answer_wipe(store: KitStore, capture: Capture) -> None:
         end(data_dir)
 
 
+def wipe_here(data_dir: Path, keys: KeySource, *, decommission: bool) -> None:
+    """Wipe a kit that does not run, because a person at it wants so; nobody is told.
+
+    Raises:
+        UsageError: there is no kit, or it runs, or the directory cannot be written.
+    """
+    if not data_dir.is_dir():
+        raise UsageError(f"there is no kit in {data_dir}: name its --data-dir")
+    lock = DirectoryLock(data_dir)
+    try:
+        WipeMark(stage="gone" if decommission else "erase").keep(data_dir)
+        finish_erasing(data_dir, keys)
+    except OSError as error:
+        said = f"{data_dir} cannot be erased ({error.strerror}): make it writable and run this again"
+        raise refused(error, said) from error
+    finally:
+        lock.release()
+
+
 def forget_all(data_dir: Path, keys: KeySource) -> None:
     """Erase all that a kit that is gone still has, its name, key and certificate among it.
 
