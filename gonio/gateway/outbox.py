@@ -137,13 +137,15 @@ def settle(db: sqlite3.Connection, acks: Iterable[Ack]) -> list[int]:
 
 
 def send_again(db: sqlite3.Connection, outbox_id: uuid.UUID, first: int, last: int) -> int:
-    """Let acknowledged records of an outbox wait for the clinic's word again; gives how many there are.
+    """Let records of an outbox that the clinic has answered wait for its word again; gives how many there are.
 
-    They go after everything else: what is new is wanted sooner.
+    Also refused ones: who asks for them may be able to take them by now, or never have refused them. They go after
+    everything else: what is new is wanted sooner.
     """
     return db.execute(
-        "UPDATE outbox SET state = 'pending', priority = ?, seen_acknowledged = NULL WHERE state = 'acknowledged' "
-        "AND record_id IN (SELECT record_id FROM record WHERE outbox_id = ? AND sequence BETWEEN ? AND ?)",
+        "UPDATE outbox SET state = 'pending', priority = ?, reason = NULL, seen_acknowledged = NULL "
+        "WHERE state <> 'pending' AND record_id IN "
+        "(SELECT record_id FROM record WHERE outbox_id = ? AND sequence BETWEEN ? AND ?)",
         (int(Priority.BULK), str(outbox_id), first, last),
     ).rowcount
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from gonio.cloud_sink.store import open_store
 from tests.broker import running_mosquitto
 from tests.chaos.acks import AckCounter
+from tests.chaos.attacker import Attacker
 from tests.chaos.clock import Clock, find_faketime
 from tests.chaos.disk import Disk, small_disk
 from tests.chaos.link import Direction, Link
@@ -83,13 +84,16 @@ class Report:
     tracebacks: int = 0
     said: Counter[str] = field(default_factory=Counter)
     late_callbacks: int = 0
+    attacks: int = 0
     healed_s: float | None = None
     verdict: Verdict | None = None
 
     @property
     def passed(self) -> bool:
         """Whether all was well in the end."""
-        return self.healed_s is not None and self.verdict is not None and self.verdict.clean and not self.tracebacks
+        if self.healed_s is None or self.verdict is None or self.tracebacks:
+            return False
+        return self.verdict.clean and self.verdict.refused > 0
 
 
 async def burn(options: FireOptions, tell: Callable[[str], None]) -> Report:
@@ -115,10 +119,11 @@ async def burn(options: FireOptions, tell: Callable[[str], None]) -> Report:
 
 
 class _Scene:
-    def __init__(self, options: FireOptions, report: Report, url: str) -> None:
+    def __init__(self, options: FireOptions, report: Report, url: str, attacker: Attacker) -> None:
         self._options = options
         self._report = report
         self.url = url
+        self.attacker = attacker
         self.broker: Server | None = None
         self.database: Server | None = None
         self.fleets: list[Victim] = []
@@ -134,6 +139,7 @@ class _Scene:
         """Start every process."""
         for victim in [*self.workers, *self.fleets]:
             self._running.append(asyncio.create_task(victim.run(), name=victim.name))
+        self._running.append(asyncio.create_task(self.attacker.run(), name="attacker"))
 
     async def begun(self) -> None:
         """Wait until each fleet has written down when it began: clocks may jump only after that."""
@@ -241,6 +247,7 @@ class _Scene:
 
     def account(self) -> None:
         """Note what the processes did."""
+        self._report.attacks = len(self.attacker.sent)
         for victim in [*self.fleets, *self.workers]:
             for status, times in victim.ended_by_itself.items():
                 self._report.ended[f"{victim.name.split()[0]} ended with status {status}"] += times
@@ -253,7 +260,8 @@ class _Scene:
         """Compare the book with the truth."""
         folders = [folder for n in range(len(self.fleets)) for folder in sorted((self._data_dir(n) / "kits").iterdir())]
         with open_store(self.url, create=False) as store:
-            return judge_book(store, read_truth(self._truth(n) for n in range(len(self.fleets))), folders)
+            truth = read_truth(self._truth(n) for n in range(len(self.fleets)))
+            return judge_book(store, truth, folders, self.attacker.sent)
 
     def _data_dir(self, number: int) -> Path:
         return self._options.folder / f"kits-{number}" / "fleet"
@@ -292,7 +300,7 @@ async def _scene(options: FireOptions, report: Report) -> AsyncIterator[_Scene]:
             database = _database(cluster)
         open_store(url).close()
         broker = servers.enter_context(running_mosquitto(folder))
-        scene = _Scene(options, report, url)
+        scene = _Scene(options, report, url, Attacker(broker.port, folder, options.seed))
         scene.book_disk, scene.database = book_disk, database
         scene.broker = Server(broker.start, broker.kill)
         async with AsyncExitStack() as links:
@@ -300,7 +308,7 @@ async def _scene(options: FireOptions, report: Report) -> AsyncIterator[_Scene]:
                 link = Link(broker.port, lambda: AckCounter(report.answers))
                 scene.links.append(await links.enter_async_context(link))
                 name = f"worker {number + 1}"
-                arguments = ["sink", "run", "--store", url, "--broker", _url(link), "--share", "sink"]
+                arguments = ["sink", "run", "--store", url, "--broker", _url(link), "--share", "sink", "--signed-only"]
                 scene.workers.append(
                     Victim(name, arguments, folder / f"worker-{number}.log", clock(f"worker-{number}"))
                 )

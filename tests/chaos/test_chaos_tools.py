@@ -10,14 +10,20 @@ import time
 import uuid
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from gonio.cloud_sink.store import open_store
-from gonio.messages import MAX_ENVELOPES, Ack, AckBatch, AckStatus, pack_acks
+from gonio.gateway.records import Draft
+from gonio.gateway.store import KitStore
+from gonio.identity.keys import KeyPemFile
+from gonio.messages import MAX_ENVELOPES, Ack, AckBatch, AckStatus, new_record_id, pack_acks
+from gonio.messages import Kind as MessageKind
 from gonio.simulators.fleet_into import IntoOptions, put_fleet
 from tests.chaos.acks import AckCounter
+from tests.chaos.attacker import forgeries
 from tests.chaos.clock import Clock, find_faketime
 from tests.chaos.disk import small_disk
 from tests.chaos.ledger import Line, expected_ledger
@@ -25,6 +31,7 @@ from tests.chaos.link import Link
 from tests.chaos.schedule import Kind, schedule
 from tests.chaos.verdict import Verdict, judge_book, read_truth
 from tests.chaos.victim import read_errors
+from tests.gateway.test_kit_uplink import CAPTURE
 
 # --- the schedule ---
 
@@ -75,6 +82,9 @@ _FAULTS: dict[str, tuple[str, dict[str, int]]] = {
     "altered": ("UPDATE records SET content_hash = zeroblob(32) WHERE sequence = 7", {"altered": 3, "doubled": 2}),
     "day": ("UPDATE day_entries SET local_date = date(local_date, '+1 day')", {}),
     "clock": ("UPDATE day_entries SET clock = 'guessed'", {}),
+    "signature": ("UPDATE records SET signature = lower(signature) WHERE sequence = 9", {"unproven": 3}),
+    "payload": ("UPDATE records SET payload = payload || ' ' WHERE sequence = 9", {"unproven": 3}),
+    "key": ("UPDATE records SET key_id = NULL WHERE sequence = 9", {"unproven": 3}),
     "no-void": ("DELETE FROM voids", {}),
     "no-day": ("DELETE FROM day_entries", {}),
 }
@@ -108,11 +118,13 @@ def test_what_is_wrong_in_a_book_is_seen(tmp_path: Path, fault: str) -> None:
 
 
 def test_an_empty_run_and_unanswered_records_are_no_success() -> None:
-    good = Verdict(1, 0, 0, 0, 0, 0, 1, 0, ())
+    good = Verdict(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 9, ())
     assert good.clean
     assert not replace(good, records=0).clean
     assert not replace(good, unanswered=1).clean
     assert not replace(good, doubled=1).clean
+    assert not replace(good, unproven=1).clean
+    assert not replace(good, forged=1).clean
     assert not replace(good, audit=("1 missing",)).clean
 
 
@@ -147,6 +159,31 @@ def test_the_ledger_counts_by_the_patients_zone_the_true_time_and_what_is_struck
         ("2", "2026-03-04", "repaired"),
         ("3", "1969-12-31", "unsynchronised"),
     }
+
+
+# --- the attacker ---
+
+
+def test_a_forgery_comes_in_only_where_nobody_knows_the_kits_key(tmp_path: Path) -> None:
+    """So each would do harm, and each is seen."""
+    with KitStore.open(tmp_path / "kit") as kit:
+        genuine = kit.commit(Draft(new_record_id(), MessageKind.MESSAGE, CAPTURE, 1, '{"text":"It went well."}'))
+        public = kit.signing_key.public
+    forged = list(forgeries(genuine, KeyPemFile.make(tmp_path / "attacker.pem")))
+    assert len({envelope.record_id for envelope in [genuine, *forged]}) == len(forged) + 1
+    now = datetime.now(UTC)
+    for one in forged:
+        with open_store(f"sqlite:///{tmp_path}/{one.record_id}.db") as open_book:
+            (ack,) = open_book.ingest(one.kit_id, [one], now)
+        assert ack.status is AckStatus.STORED
+    with open_store(f"sqlite:///{tmp_path}/book.db") as book:
+        book.enrolment.enter_key(genuine.kit_id, public)
+        acks = [ack for one in forged for ack in book.ingest(one.kit_id, [one], now)]
+        assert all(ack.status is AckStatus.REJECTED for ack in acks)
+        (ack,) = book.ingest(genuine.kit_id, [genuine], now)
+        assert ack.status is AckStatus.STORED
+        found = book.audit()
+    assert (found.records, found.gaps, found.quarantined) == (1, (), len(forged))
 
 
 # --- the tools ---

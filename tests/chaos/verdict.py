@@ -3,15 +3,20 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, select, text
 
-from gonio.cloud_sink.schema import DAY_ENTRIES, RECORDS
+from gonio.cloud_sink.schema import DAY_ENTRIES, QUARANTINE, RECORDS
+from gonio.cloud_sink.schema_identity import KIT_KEYS
 from gonio.cloud_sink.schema_kinds import CHECK_INS, VOIDS
 from gonio.cloud_sink.store import Store
 from gonio.gateway.store import KitStore
+from gonio.identity.keys import PublicKey
+from gonio.identity.signatures import signed_by
+from gonio.messages import Envelope, Kind
 from tests.chaos.ledger import Entry, Ledger, Line, expected_ledger
 
 
@@ -28,7 +33,11 @@ class Verdict:
         unanswered: records that kits still wait for or that were refused.
         entries: what the truth asks for in the ledgers of days, voids and check-ins.
         ledger: of that, what is missing, wrong or too much.
-        audit: what the book's own audit finds wrong, in words; empty when it is clean.
+        unproven: records in the book without a signature by a key of their kit's over their very content.
+        forged: records of an attacker's that the book has.
+        refused: likewise that it has in quarantine.
+        audit: what the book's own audit finds wrong, in words; empty when it is clean. A forged report of a kit's
+            health that was believed shows here, as records that are missing.
     """
 
     records: int
@@ -39,13 +48,16 @@ class Verdict:
     unanswered: int
     entries: int
     ledger: int
+    unproven: int
+    forged: int
+    refused: int
     audit: tuple[str, ...]
 
     @property
     def clean(self) -> bool:
         """Whether nothing is wrong."""
         faults = (self.lost, self.doubled, self.strange, self.altered, self.unanswered, self.ledger)
-        return self.records > 0 and not any(faults) and not self.audit
+        return self.records > 0 and not any(faults) and not self.unproven and not self.forged and not self.audit
 
 
 def read_truth(files: Iterable[Path]) -> list[Line]:
@@ -53,13 +65,16 @@ def read_truth(files: Iterable[Path]) -> list[Line]:
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def judge_book(store: Store, truth: Sequence[Line], kits: Iterable[Path]) -> Verdict:
+def judge_book(
+    store: Store, truth: Sequence[Line], kits: Iterable[Path], attacks: AbstractSet[str] = frozenset()
+) -> Verdict:
     """Compare.
 
     Args:
         store: the book.
         truth: the lines of truth.
         kits: the kits' data directories.
+        attacks: the ids of records that an attacker sent.
     """
     columns = RECORDS.c
     with store._engine.connect() as connection:
@@ -68,6 +83,9 @@ def judge_book(store: Store, truth: Sequence[Line], kits: Iterable[Path]) -> Ver
         ).all()
         found = _ledger(connection)
         sound = _sound(store, connection)
+        unproven = _unproven(connection)
+        quarantined = [str(row[0]) for row in connection.execute(select(QUARANTINE.c.record_id))]
+    wrongly = sum(record_id not in attacks for record_id in quarantined)
     there = {(kit, sequence, str(record_id)): bytes(content) for record_id, kit, _, sequence, content in rows}
     asked = {(line["kit"], line["sequence"], line["record_id"]): bytes.fromhex(line["sha256"]) for line in truth}
     expected = expected_ledger(truth)
@@ -87,7 +105,10 @@ def judge_book(store: Store, truth: Sequence[Line], kits: Iterable[Path]) -> Ver
         unanswered=sum(_unanswered(folder) for folder in kits),
         entries=len(expected),
         ledger=expected.differences(found),
-        audit=sound + _audit(store),
+        unproven=unproven,
+        forged=len(attacks & {record_id for _, _, record_id in there}),
+        refused=len(attacks & set(quarantined)),
+        audit=sound + _audit(store, wrongly),
     )
 
 
@@ -111,9 +132,22 @@ def _unanswered(folder: Path) -> int:
     return counts.pending + counts.rejected
 
 
-def _audit(store: Store) -> tuple[str, ...]:
+def _unproven(connection: Connection) -> int:
+    """Count the records that are not what a key of their kit's has signed."""
+    keys: dict[str, list[PublicKey]] = {}
+    for kit_id, der in connection.execute(select(KIT_KEYS.c.kit_id, KIT_KEYS.c.public_key)):
+        keys.setdefault(kit_id, []).append(PublicKey(der))
+    header = [RECORDS.c[name] for name in Envelope.model_fields]
+    count = 0
+    for row in connection.execute(select(*header)):
+        envelope = Envelope(**dict(row._mapping) | {"kind": Kind(row.kind)})
+        count += not any(signed_by(envelope, key) for key in keys.get(envelope.kit_id, ()))
+    return count
+
+
+def _audit(store: Store, wrongly: int) -> tuple[str, ...]:
     found = store.audit()
-    faults = {"doubled": found.doubled, "missing": len(found.gaps), "quarantined": found.quarantined}
+    faults = {"doubled": found.doubled, "missing": len(found.gaps), "quarantined without reason": wrongly}
     by_kit: defaultdict[str, int] = defaultdict(int)
     for gap in found.gaps:
         by_kit[gap.kit_id] += 1

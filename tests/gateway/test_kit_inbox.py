@@ -165,6 +165,18 @@ def test_a_resend_brings_acknowledged_records_back_behind_what_is_new(store: Kit
     assert store.counts().acknowledged == 8
 
 
+def test_a_resend_brings_refused_records_back_too(store: KitStore) -> None:
+    """Somebody else may have refused them in the clinic's name, or the clinic may take them by now."""
+    commit(store, 2)
+    first, second = store.envelopes([1, 2])
+    store.settle([Ack(record_id=e.record_id, status=AckStatus.REJECTED, reason="odd") for e in (first, second)])
+    store.receive([sent(store, Resend(do="resend", outbox_id=store.outbox_id, first=1, last=1))], CAPTURE)
+    assert store.pending(100) == [3, 1]
+    assert [record.record_id for record in store.rejected()] == [second.record_id]
+    store.settle([Ack(record_id=first.record_id, status=AckStatus.STORED)])
+    assert (store.counts().acknowledged, store.counts().rejected) == (1, 1)
+
+
 def test_a_resend_of_what_is_not_here_is_told(store: KitStore) -> None:
     commit(store, 2)
     acknowledge_all(store)
