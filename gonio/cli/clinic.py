@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gonio.cli import clinic_authority, clinic_down, clinic_enrolment, clinic_kit
+from gonio.cli import clinic_authority, clinic_broker, clinic_down, clinic_enrolment, clinic_kit
 from gonio.cli.operator import operator
 from gonio.cli.options import StoreUrl
 
@@ -17,6 +17,7 @@ app.add_typer(patient, name="patient")
 app.add_typer(clinic_kit.app, name="kit")
 app.add_typer(clinic_authority.app, name="authority")
 app.add_typer(clinic_enrolment.app, name="enrolment")
+app.command("broker")(clinic_broker.broker)
 clinic_down.add_to(app)
 
 

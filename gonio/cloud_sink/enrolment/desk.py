@@ -21,6 +21,7 @@ from gonio.cloud_sink.enrolment.keys import KeyState, KitKey
 from gonio.cloud_sink.schema import HOME_CLINIC
 from gonio.cloud_sink.schema_stock import STOCK
 from gonio.errors import UsageError
+from gonio.identity.authority import Revoked
 from gonio.identity.certificates import Certificate, CertificateError, read_request
 from gonio.identity.keys import PublicKey, p256, public_der
 from gonio.messages import MessageError
@@ -39,6 +40,14 @@ class Box:
     item_id: UUID
     code: str
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a broker has to know: the kits that may connect, sorted, and the certificates that no longer count."""
+
+    kits: tuple[str, ...]
+    revoked: tuple[Revoked, ...]
 
 
 class EnrolmentDesk:
@@ -126,6 +135,11 @@ class EnrolmentDesk:
         """Give all keys of a kit, the newest first."""
         with store_errors(), self._reader.connect() as connection:
             return kit_keys.keys_of(connection, kit_id)
+
+    def standing(self) -> Standing:
+        """Say who may connect to the broker, and which certificates no longer count."""
+        with store_errors(), self._reader.connect() as connection:
+            return Standing(tuple(kit_keys.active_kits(connection)), tuple(kit_keys.revoked_serials(connection)))
 
     def put_certificate(self, certificate: Certificate, authority: Certificate) -> str:
         """Enter a certificate that an authority outside has issued; gives the kit's id.
