@@ -8,8 +8,10 @@ from typing import Final
 from aiomqtt import Message
 
 from gonio.gateway.database import StoreWriteError
+from gonio.gateway.inbox import NOT_SIGNED
 from gonio.gateway.records import Capture
 from gonio.gateway.store import KitStore
+from gonio.identity.signatures import signed_by
 from gonio.messages import (
     AckStatus,
     DownEnvelope,
@@ -121,6 +123,9 @@ class Downlink:
         envelopes = unpack_down(data)
         if any(envelope.kind is not kind for envelope in envelopes):
             raise MessageError("it holds another kind than its topic")
+        clinic = self._store.clinic_key
+        if clinic is not None and not all(signed_by(envelope, clinic) for envelope in envelopes):
+            self._on_trouble(f"a {kind} in the clinic's name is refused: {NOT_SIGNED}")
         fresh = await asyncio.to_thread(self._store.receive, envelopes, self._capture())
         self.received += len(fresh)
         if self._on_down is not None:

@@ -205,6 +205,11 @@ class StoreHandle:
         with self._mutex:
             self._signing = key
 
+    @property
+    def clinic_key(self) -> PublicKey | None:
+        """The key that the clinic's records are signed with; None for a kit that no clinic has claimed."""
+        return self._clinic
+
     def use_clinic_key(self, key: PublicKey | None) -> None:
         """Take only what a clinic signed from now on; None for a kit that has no clinic (any more)."""
         with self._mutex:

@@ -5,14 +5,16 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from aiomqtt import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gonio.gateway.downlink import Downlink
 from gonio.gateway.inbox import MAX_FORGED, NOT_SIGNED
 from gonio.gateway.store import KitStore
 from gonio.identity.keys import KeyPemFile, PublicKey, SigningKey
 from gonio.identity.signatures import sign
-from gonio.messages import DownEnvelope, DownKind, Identify, Kind, Resend, new_record_id
+from gonio.messages import DownEnvelope, DownKind, Identify, Kind, Resend, down_topic, new_record_id, pack_down
 from tests.gateway.test_kit_inbox import CAPTURE, DAY, acknowledge_all, commit, message, program, receipts, sent
 
 
@@ -151,6 +153,20 @@ def test_a_kit_without_a_clinic_takes_what_comes_and_one_that_is_claimed_no_long
         assert len(store.receive([sign(message(store, 2), clinic)], CAPTURE)) == 1
         store.use_clinic_key(None)
         assert len(store.receive([message(store, 3)], CAPTURE)) == 1
+
+
+async def test_what_comes_over_the_broker_unsigned_is_told_at_the_kit(store: KitStore, clinic: SigningKey) -> None:
+    troubles: list[str] = []
+    taken: list[DownEnvelope] = []
+    downlink = Downlink(store, store.kit_id, capture=lambda: CAPTURE, on_trouble=troubles.append, on_down=taken.append)
+    topic = down_topic(store.kit_id, DownKind.MESSAGE)
+    genuine, forged = sign(message(store, 1), clinic), message(store, 2, "Take twice as many")
+    await downlink.take(Message(topic, pack_down([genuine]), 1, False, 1, None))
+    assert (taken, troubles) == ([genuine], [])
+    await downlink.take(Message(topic, pack_down([forged]), 1, False, 2, None))
+    assert taken == [genuine]
+    assert troubles == [f"a message in the clinic's name is refused: {NOT_SIGNED}"]
+    assert "twice" not in "".join(troubles)
 
 
 @given(
