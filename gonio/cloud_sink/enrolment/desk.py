@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ Issue: TypeAlias = Callable[[bytes, str], Certificate | None]
 
 RENEWAL: Final = b"gonio renewal v1\n"
 _ACTOR: Final = "system:enrolment"
+_KIT: Final = re.compile(r"kit-[0-9a-f]{16}")  # as the kit makes it: nobody claims the name of a program
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class EnrolmentDesk:
             ClaimRefusedError: it may not have it; noted, where the code is one of ours.
             CertificateError: the request is of no use.
         """
+        if not _KIT.fullmatch(kit_id):  # at the broker a name is a right
+            raise ClaimRefusedError("this is no kit's name: a kit makes it itself")
         now = datetime.now(UTC)
         public = public_der(p256(read_request(request, kit_id).public_key()))
         refused: ClaimRefusedError

@@ -89,4 +89,3 @@ async def enrolment_server(
     address = f"https://{f'[{known[0]}]' if ':' in known[0] else known[0]}:{sock.getsockname()[1]}"
     async with serving(create_app(store.enrolment, clinic), sock, tls=(files.certificate, files.key)):
         yield address
-

@@ -218,6 +218,16 @@ def test_an_authority_outside_signs_later(
     assert got.certificate == certificate.pem
 
 
+@pytest.mark.parametrize("name", ["gonio-sink", "kit-1", "KIT-0123456789ABCDEF", "kit-0123456789abcdef0", "+", "#"])
+def test_nobody_claims_a_name_that_is_no_kits(
+    store: Store, authority: Authority, key: Callable[[str], KeyPemFile], name: str
+) -> None:
+    box = store.enrolment.add_box()
+    with pytest.raises(ClaimRefusedError, match="no kit's name"):
+        store.enrolment.claim(box.code, name, make_request(key("a"), name), authority.issue_kit)
+    assert store.enrolment.standing().kits == ()
+
+
 def test_there_is_no_code_for_a_box_that_is_not_there_and_none_for_months(store: Store) -> None:
     with pytest.raises(UsageError, match="no such box"):
         store.enrolment.new_code(uuid4())
