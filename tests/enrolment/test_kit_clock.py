@@ -77,7 +77,7 @@ async def answer(folder: Path, clinic: Clinic, *, trusting: bool) -> None:
     async with MqttClient(**address.client_arguments(known), identifier="sink") as client:
         await client.subscribe("gonio/v1/+/up/+", qos=1)
         async for message in client.messages:
-            envelopes = [one for one in unpack(bytes(message.payload)) if isinstance(one, Envelope)]  # type: ignore[arg-type]
+            envelopes = [one for one in unpack(bytes(message.payload)) if isinstance(one, Envelope)]
             acks = tuple(Ack(record_id=one.record_id, status=AckStatus.STORED) for one in envelopes)
             topic = down_topic(message.topic.value.split("/")[2], DownKind.ACK)
             await client.publish(topic, pack_acks(AckBatch(acks=acks)), qos=1)
