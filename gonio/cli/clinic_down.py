@@ -102,6 +102,42 @@ def capture(
     _send(store, kit_id, lambda: Capture(do="capture", duration_s=seconds))
 
 
+@command.command("sensors")
+def sensors(
+    kit_id: KitId,
+    store: StoreUrl,
+    thigh: Annotated[str, typer.Option("--thigh", metavar="ADDRESS", help="The sensor for the thigh.")],
+    shank: Annotated[str, typer.Option("--shank", metavar="ADDRESS", help="The sensor for the shank.")],
+) -> None:
+    """Name the sensors that a kit may use, and no others; a swapped one is a new list. Prints the record's id last."""
+    from gonio.messages import AllowSensors
+
+    _send(store, kit_id, lambda: AllowSensors(do="sensors", thigh=thigh, shank=shank))
+
+
+@command.command("rotate-credentials")
+def rotate_credentials(kit_id: KitId, store: StoreUrl) -> None:
+    """Let a kit make a new key and get a certificate for it; prints the record's id as the last line."""
+    from gonio.messages import RotateCredentials
+
+    _send(store, kit_id, lambda: RotateCredentials(do="rotate-credentials"))
+
+
+@command.command("wipe")
+def wipe(
+    kit_id: KitId,
+    store: StoreUrl,
+    at_once: Annotated[bool, typer.Option("--at-once", help="Also what it has not sent: the kit is lost.")] = False,
+    decommission: Annotated[
+        bool, typer.Option("--decommission", help="It also forgets who it is, and can be claimed anew.")
+    ] = False,
+) -> None:
+    """Let a kit forget its patient; it says when it has, see 'down list'. Prints the record's id as the last line."""
+    from gonio.messages import Wipe
+
+    _send(store, kit_id, lambda: Wipe(do="wipe", at_once=at_once, decommission=decommission))
+
+
 @command.command("resend")
 def resend(
     kit_id: KitId,

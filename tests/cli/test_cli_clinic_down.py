@@ -11,7 +11,18 @@ from typer.testing import CliRunner
 from gonio.cli.clinic import app
 from gonio.cloud_sink.store import open_store
 from gonio.errors import UsageError
-from gonio.messages import Capture, ClinicMessage, DownPayload, Identify, Program, Resend, read_down
+from gonio.messages import (
+    AllowSensors,
+    Capture,
+    ClinicMessage,
+    DownPayload,
+    Identify,
+    Program,
+    Resend,
+    RotateCredentials,
+    Wipe,
+    read_down,
+)
 
 KIT = "kit-001"
 PROGRAM = """
@@ -73,11 +84,26 @@ def test_commands_go_out(url: str) -> None:
     run("command", "identify", KIT, "--store", url)
     run("command", "capture", KIT, "--seconds", "30", "--store", url)
     run("command", "resend", KIT, str(outbox), "3", "9", "--store", url)
+    run("command", "rotate-credentials", KIT, "--store", url)
+    run("command", "sensors", KIT, "--thigh", "D4:22:CD:00:00:01", "--shank", "D4:22:CD:00:00:02", "--store", url)
+    run("command", "wipe", KIT, "--store", url)
+    run("command", "wipe", KIT, "--at-once", "--decommission", "--store", url)
     assert sent(url) == [
         Identify(do="identify"),
         Capture(do="capture", duration_s=30),
         Resend(do="resend", outbox_id=outbox, first=3, last=9),
+        RotateCredentials(do="rotate-credentials"),
+        AllowSensors(do="sensors", thigh="D4:22:CD:00:00:01", shank="D4:22:CD:00:00:02"),
+        Wipe(do="wipe"),
+        Wipe(do="wipe", at_once=True, decommission=True),
     ]
+
+
+def test_one_sensor_is_not_sent_for_both_places(url: str) -> None:
+    address = "D4:22:CD:00:00:01"
+    with pytest.raises(UsageError, match="not the same one"):
+        run("command", "sensors", KIT, "--thigh", address, "--shank", address, "--store", url)
+    assert sent(url) == []
 
 
 @pytest.mark.parametrize(
