@@ -7,7 +7,7 @@ worker thread. SQLite has one writer at a time; on PostgreSQL any number of work
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, Select, func, select
@@ -30,6 +30,9 @@ from gonio.cloud_sink.retention import Expired, expired, remove_expired
 from gonio.cloud_sink.said import Said, in_force
 from gonio.cloud_sink.schema import HOME_CLINIC, KITS, PATIENTS, QUARANTINE, RECORDS, SESSIONS
 from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
+
+if TYPE_CHECKING:
+    from gonio.cloud_sink.accounts import Accounts, Lifetimes, Passwords
 
 #: Where a database lets two write at once and ends one of two that clashed, that one tries so often in all.
 _TRIES: Final = 3
@@ -242,6 +245,14 @@ class Store:
         detail: Mapping[str, str | None] = MappingProxyType({}),
     ) -> None:
         audit_log.append(connection, [Entry(clinic_id, self._actor, action, *subject, detail=detail)])
+
+    def accounts(
+        self, key: bytes, *, lifetimes: "Lifetimes | None" = None, passwords: "Passwords | None" = None
+    ) -> "Accounts":
+        """Give who may use the clinic's pages; the key is ``pages.key`` of the clinic's folder, see ``accounts``."""
+        from gonio.cloud_sink.accounts import Accounts  # noqa: PLC0415 - only the pages need its libraries
+
+        return Accounts(self._engine, key, lifetimes=lifetimes, passwords=passwords)
 
     # --- reading ---
 
