@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from gonio.cloud_sink.ingest import run_sink
 from gonio.cloud_sink.review.serve import review_server
-from gonio.cloud_sink.store import Store, open_store
-from gonio.demo.broker import embedded_broker
+from gonio.cloud_sink.store import Store
+from gonio.demo.clinic import KIT_FOLDER, running_clinic
 from gonio.demo.display import Display
 from gonio.demo.result import DemoResult, ErrorCount, Latency
 from gonio.demo.scene import Scene, scene
@@ -26,7 +25,6 @@ from gonio.gateway.events import LiveAngle, SensorBack, SensorLost, SessionEvent
 from gonio.gateway.kit import Kit
 from gonio.gateway.session import FinishedSession
 from gonio.gateway.settings import KitSettings
-from gonio.identity.broker import BrokerAddress
 from gonio.messages import SessionSummary, degrees
 from gonio.signal.consts import INCLINATION_ONLY
 from gonio.simulators.motion import Motion
@@ -106,16 +104,17 @@ async def run_demo(
     """
     with _errors_counted() as errors:
         async with AsyncExitStack() as stack:
-            broker_url = await stack.enter_async_context(embedded_broker())
-            display.step("broker: running in this process, on this machine only")
-            book = stack.enter_context(_book(options.data_dir))
-            await stack.enter_async_context(_sink(book, broker_url))
+            clinic = await stack.enter_async_context(running_clinic(options.data_dir))
+            book = clinic.book
+            display.step("broker: running in this process, on this machine only; TLS, with certificates on both sides")
             address = await stack.enter_async_context(_pages(book))
             display.step("clinic: listening for kits")
             display.page("review pages", address)
             world = World(options.speed)
             leg = await stack.enter_async_context(scene(options.motion, options.family, world, seed=options.seed))
-            settings = KitSettings.load(data_dir=options.data_dir / "kit", broker=broker_url, side=options.motion.side)
+            settings = KitSettings.load(data_dir=options.data_dir / KIT_FOLDER, side=options.motion.side)
+            await asyncio.to_thread(clinic.claim, settings)
+            display.step("kit: claimed by the clinic with a code; its records are signed")
             kit = Kit(
                 settings,
                 source=options.motion.origin,
@@ -157,29 +156,6 @@ def _errors_counted() -> Iterator[ErrorCount]:
         yield counter
     finally:
         logging.getLogger().removeHandler(counter)
-
-
-def _book(data_dir: Path) -> Store:
-    return open_store(f"sqlite:///{data_dir / 'clinic.sqlite'}")
-
-
-@asynccontextmanager
-async def _sink(book: Store, broker_url: str) -> AsyncIterator[None]:
-    """Run the clinic's ingest beside us; it listens when this is entered."""
-    listening = asyncio.Event()
-    ingest = run_sink(book, BrokerAddress.parse(broker_url), on_listening=listening.set)
-    task = asyncio.create_task(ingest, name="clinic ingest")
-    waiting = asyncio.create_task(listening.wait(), name="clinic ingest listens")
-    try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            await task  # raises what ended it
-        yield
-    finally:
-        for one in (task, waiting):
-            one.cancel()
-            with suppress(asyncio.CancelledError):
-                await one
 
 
 @asynccontextmanager
