@@ -53,7 +53,12 @@ class Orders:
 
     def hooks(self) -> Mapping[CommandName, CommandHook]:
         """Give what can be carried out."""
-        return {"wipe": self._wipe, "rotate-credentials": self._rotate, "sensors": self._sensors}
+        return {
+            "identify": self._identify,
+            "wipe": self._wipe,
+            "rotate-credentials": self._rotate,
+            "sensors": self._sensors,
+        }
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -90,6 +95,9 @@ class Orders:
         """Whether nothing is to be begun anew, because the kit is decommissioned."""
         return self._mark is not None and self._mark.stage == "gone"
 
+    async def _identify(self, _: Command) -> None:
+        raise MessageError("this kit has no screen, lamp or sound in use to show which one it is")
+
     async def _wipe(self, command: Command) -> None:
         if not isinstance(command, Wipe):
             raise MessageError("this is no command to wipe")
@@ -119,21 +127,15 @@ class Orders:
     async def _sensors(self, command: Command) -> None:
         if not isinstance(command, AllowSensors):
             raise MessageError("this is no list of sensors")
-        try:
+        with _disk_of(self._data_dir):
             await asyncio.to_thread(keep_allowed, self._data_dir, command)
-        except OSError as error:
-            said = f"the list of sensors cannot be written ({error.strerror}): check the disk"
-            raise refused(error, said) from error
         allowed = AllowedSensors(command.thigh.upper(), command.shank.upper())
         if not allowed.fit(await asyncio.to_thread(self._store.pairing)):
             await asyncio.to_thread(self._store.pair, ())
 
     def _keep(self, mark: WipeMark) -> None:
-        try:
+        with _disk_of(self._data_dir):
             mark.keep(self._data_dir)
-        except OSError as error:
-            said = f"{self._data_dir} cannot be written ({error.strerror}): the wipe waits for it; check the disk"
-            raise refused(error, said) from error
         self._mark = mark
 
 
@@ -142,10 +144,10 @@ def answer_wipe(store: KitStore, capture: Capture) -> None:
 
     Raises:
         StoreWriteError: the disk did not take it; the next start goes on.
-        OSError: likewise.
     """
     data_dir = store.path.parent
-    mark = read_mark(data_dir)
+    with _disk_of(data_dir):
+        mark = read_mark(data_dir)
     if mark is None or mark.stage != "answer" or mark.command is None:
         return
     store.receive([mark.command], capture)
@@ -153,10 +155,11 @@ def answer_wipe(store: KitStore, capture: Capture) -> None:
         store.answer(mark.command.record_id, "applied", capture)
     except KeyError:  # the clinic's key has changed: the clinic asks again, and is answered by another wipe
         log.error("the wipe was done, and cannot be answered")  # noqa: TRY400 - told in words
-    if mark.decommission:
-        mark.at("leave").keep(data_dir)
-    else:
-        end(data_dir)
+    with _disk_of(data_dir):
+        if mark.decommission:
+            mark.at("leave").keep(data_dir)
+        else:
+            end(data_dir)
 
 
 def wipe_here(data_dir: Path, keys: KeySource, *, decommission: bool) -> None:
@@ -169,11 +172,9 @@ def wipe_here(data_dir: Path, keys: KeySource, *, decommission: bool) -> None:
         raise UsageError(f"there is no kit in {data_dir}: name its --data-dir")
     lock = DirectoryLock(data_dir)
     try:
-        WipeMark(stage="gone" if decommission else "erase").keep(data_dir)
-        finish_erasing(data_dir, keys)
-    except OSError as error:
-        said = f"{data_dir} cannot be erased ({error.strerror}): make it writable and run this again"
-        raise refused(error, said) from error
+        with _disk_of(data_dir):
+            WipeMark(stage="gone" if decommission else "erase").keep(data_dir)
+            finish_erasing(data_dir, keys)
     finally:
         lock.release()
 
@@ -183,13 +184,24 @@ def forget_all(data_dir: Path, keys: KeySource) -> None:
 
     Raises:
         UsageError: the directory is in use.
-        OSError: the disk refuses; the next start goes on.
+        StoreWriteError: the disk refuses; the next start goes on.
     """
     lock = DirectoryLock(data_dir)
     try:
-        finish_erasing(data_dir, keys)
+        with _disk_of(data_dir):
+            finish_erasing(data_dir, keys)
     finally:
         lock.release()
+
+
+@contextmanager
+def _disk_of(data_dir: Path) -> Iterator[None]:
+    """Say in words what the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        said = f"{data_dir} cannot be written ({error.strerror}): make it writable; the next start goes on"
+        raise refused(error, said) from error
 
 
 def _waiting(store: KitStore, command: Wipe) -> DownEnvelope:

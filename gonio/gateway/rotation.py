@@ -24,7 +24,7 @@ from gonio.gateway.moment import KnownMoment
 from gonio.gateway.store import KitStore
 from gonio.gateway.way import Way
 from gonio.identity.broker import BrokerAddress
-from gonio.identity.certificates import Certificate
+from gonio.identity.certificates import Certificate, CertificateError
 from gonio.identity.keys import PublicKey
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,10 @@ class CredentialKeeper:
     @property
     def trouble(self) -> str | None:
         """What is wrong with the certificate, in words; None where nothing is."""
-        return credential_trouble(self._folder, self._moment.at_least(self._now()))
+        try:
+            return credential_trouble(self._folder, self._moment.at_least(self._now()))
+        except CertificateError as error:
+            return str(error)
 
     async def run(self) -> NoReturn:
         """Renew when it is time, for ever."""

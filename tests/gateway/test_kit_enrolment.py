@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from gonio.cli.gateway import app
 from gonio.errors import PeerError, RetryableError, UsageError
 from gonio.gateway.clinic_server import ClaimRefusedError
 from gonio.gateway.enrolment import enrol
@@ -202,3 +204,64 @@ def test_an_enrolled_kit_without_its_key_makes_no_other(clinic: Clinic, tmp_path
     with pytest.raises(KeyFaultError, match="the key of this kit is missing"):
         KitStore.open(tmp_path / "kit")
     assert not folder.key_file.exists()
+
+
+def command(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_command_takes_the_line_that_the_clinic_printed(clinic: Clinic, tmp_path: Path) -> None:
+    data_dir = tmp_path / "kit"
+    answer = command("enroll", str(clinic.ticket), "--data-dir", str(data_dir))
+    assert answer.exit_code == 0, answer.output
+    enrolment = IdentityFolder(data_dir).enrolment()
+    assert enrolment is not None
+    assert f"Enrolled: {enrolment.kit_id}" in answer.output
+    assert clinic.code not in answer.output
+    status = command("status", "--data-dir", str(data_dir))
+    assert f"enrolled with {clinic.url}" in status.output
+
+
+@pytest.mark.parametrize("by", ["file", "fingerprint", "fingerprint in groups"])
+def test_the_command_takes_a_code_that_is_typed(clinic: Clinic, tmp_path: Path, by: str) -> None:
+    fingerprint = clinic.authority.fingerprint
+    authority = {
+        "file": str(clinic.authority.certificate_file),
+        "fingerprint": fingerprint,
+        "fingerprint in groups": ":".join(fingerprint[i : i + 2].upper() for i in range(0, 32, 2)),
+    }[by]
+    code = ("--code", clinic.code.lower(), "--server", clinic.url, "--authority", authority)
+    answer = command("enroll", *code, "--data-dir", str(tmp_path / "kit"))
+    assert answer.exit_code == 0, answer.output
+    assert IdentityFolder(tmp_path / "kit").enrolment() is not None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--code", "ABCD-EFGH-JKMN-PQRS"),
+        ("https://x/#claim=ABCD-EFGH-JKMN-PQRS&authority=00112233445566778899aabbccddeeff", "--code", "A"),
+        ("--code", "ABCD-EFGH-JKMN-PQRS", "--server", "https://x", "--authority", "/nowhere"),
+        ("--code", "ABCD-EFGH-JKMN-PQRS", "--server", "http://x", "--authority", "0" * 32),
+    ],
+    ids=["nothing", "no server", "both", "no authority", "no TLS"],
+)
+def test_what_is_not_enough_to_enrol_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    answer = command("enroll", *arguments, "--data-dir", str(tmp_path / "kit"))
+    assert isinstance(answer.exception, UsageError)
+    assert "ABCD" not in str(answer.exception).replace("as ABCD-EFGH-JKMN-PQRS", "")
+    assert not (tmp_path / "kit").exists()
+
+
+def test_the_command_wipes_only_when_told_so(clinic: Clinic, tmp_path: Path) -> None:
+    data_dir = tmp_path / "kit"
+    run(data_dir, clinic.ticket)
+    asked = CliRunner().invoke(app, ["wipe", "--data-dir", str(data_dir)], input="n\n")
+    assert asked.exit_code == 1
+    assert (data_dir / "kit.key").exists()
+    assert command("wipe", "--yes", "--data-dir", str(data_dir)).exit_code == 0
+    assert not (data_dir / "kit.key").exists()
+    assert IdentityFolder(data_dir).enrolment() is not None
+    assert command("wipe", "--yes", "--decommission", "--data-dir", str(data_dir)).exit_code == 0
+    assert IdentityFolder(data_dir).enrolment() is None
