@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gonio.cli import clinic_authority, clinic_broker, clinic_down, clinic_enrolment, clinic_kit
+from gonio.cli import clinic_authority, clinic_broker, clinic_down, clinic_enrolment, clinic_kit, clinic_user
 from gonio.cli.operator import operator
 from gonio.cli.options import StoreUrl
 
@@ -19,6 +19,7 @@ app.add_typer(clinic_authority.app, name="authority")
 app.add_typer(clinic_enrolment.app, name="enrolment")
 app.command("broker")(clinic_broker.broker)
 clinic_down.add_to(app)
+clinic_user.add_to(app)
 
 
 @patient.command("add")
