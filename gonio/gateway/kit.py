@@ -4,11 +4,11 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, NoReturn, Self
+from typing import Literal, NoReturn, Self
 
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.scanner import BaseBleakScanner
@@ -19,34 +19,27 @@ from gonio.gateway.allowed_sensors import read_allowed
 from gonio.gateway.brief import absences
 from gonio.gateway.calibrations import Mounting, after_session, fresh_enough
 from gonio.gateway.clock import KitClock
-from gonio.gateway.commands import CommandDesk, CommandHook, CommandName
+from gonio.gateway.commands import CommandHook, CommandName
 from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import Listener, Trouble
 from gonio.gateway.groups import first_error
 from gonio.gateway.health import health_envelope
-from gonio.gateway.housekeeping import Housekeeper
-from gonio.gateway.identity_folder import IdentityFolder
-from gonio.gateway.keeper import RecordKeeper
 from gonio.gateway.links.bluez import system_bluetooth
-from gonio.gateway.links.board import StatusBoard
 from gonio.gateway.links.diary import Diary
 from gonio.gateway.links.hub import LinkHub, LinkOptions
 from gonio.gateway.links.service import AdapterPort, BluetoothService, FixedBluetooth
-from gonio.gateway.moment import KnownMoment
-from gonio.gateway.orders import Orders, answer_wipe, forget_all
+from gonio.gateway.orders import forget_all
 from gonio.gateway.recorder import record_streams
 from gonio.gateway.records import PairedSensor
 from gonio.gateway.rotation import CredentialKeeper
 from gonio.gateway.sensors import Sensors
-from gonio.gateway.session import FinishedSession, SessionRunner, recover
+from gonio.gateway.session import FinishedSession, SessionRunner
 from gonio.gateway.settings import KitSettings
-from gonio.gateway.spool import SpoolKeeper
 from gonio.gateway.store import KitStore
 from gonio.gateway.summary import SOFTWARE, SessionPlan
-from gonio.gateway.uplink import Uplink, UplinkHooks, UplinkTiming
-from gonio.gateway.uplink_status import UplinkBoard
-from gonio.gateway.way import Way
+from gonio.gateway.uplink import Uplink, UplinkTiming
 from gonio.gateway.wiping import DecommissionedError, remember_recording
+from gonio.gateway.works import Surroundings, Works
 from gonio.messages import Envelope
 from gonio.recording import RecordingMeta, RecordingWriter
 from gonio.signal.consts import EXERCISES, NO_EXERCISE, SEGMENTS, Segment, Side
@@ -55,23 +48,13 @@ from gonio.signal.reps.goal import Goal
 
 log = logging.getLogger(__name__)
 
-DRAIN_S: Final = 3600.0  # one stretch of waiting for the clinic
-RETRY_S: Final = 5.0  # after the disk refused a record that a wipe waits for
-
 
 class Kit:
     """A gateway kit; ``async with`` opens its store, closes what a crash left open, and starts the uplink.
 
     Attributes:
         settings: what it was set to.
-        store: its durable state, once entered.
-        uplink: its way to the clinic, once entered.
-        recovered: the sessions that had been cut off and were closed on entering.
     """
-
-    store: KitStore
-    uplink: Uplink
-    recovered: Sequence[Envelope]
 
     def __init__(
         self,
@@ -113,11 +96,11 @@ class Kit:
             tell=self._diary.write,
             on_change=self._links_changed,
         )
-        self._timing = uplink_timing
-        self._commands = commands or {}
+        self._around = Surroundings(
+            settings, self._clock, uplink_timing, commands or {}, self._health, self.stop_session
+        )
+        self._works: Works
         self._stack = AsyncExitStack()
-        self._opened = False
-        self._tasks: list[asyncio.Task[object]] = []
         self._sitting_id = uuid.uuid4()
         self._runner: SessionRunner | None = None
         self._stop_wanted = False
@@ -130,120 +113,47 @@ class Kit:
             StoreWriteError: the disk is full or failing.
         """
         self.settings.broker_address()  # said before anything is made
+        self._works = await Works.open(self._around)
         try:
             self._stack.callback(self._close)
-            self._group = asyncio.TaskGroup()
-            await self._open()
-            await self._stack.enter_async_context(self._group)
-            self._begin()
-            self._life = self._group.create_task(self._live(), name="kit-life")
+            group = await self._stack.enter_async_context(asyncio.TaskGroup())
+            self._works.begin(group)
+            self._life = group.create_task(self._live(group), name="kit-life")
         except BaseException:
             await self._stack.aclose()
             raise
         return self
 
-    async def _open(self) -> None:
-        """Open the store and make what works on it."""
-        self.store = await asyncio.to_thread(KitStore.open, self.settings.data_dir, self.settings.keys())
-        self._opened = True
-        await asyncio.to_thread(answer_wipe, self.store, self._clock.capture())
-        address = self.settings.broker_address()
-        self.recovered = await asyncio.to_thread(recover, self.store)
-        self._keeper = RecordKeeper(self.store)
-        self._board = StatusBoard(self.settings.data_dir, now=self._clock.now)
-        self._housekeeper = Housekeeper(self.store, self._clock, self.settings.keep_days)
-        await self._housekeeper.look()
-        self._way = Way(address, KnownMoment(self.settings.data_dir), now=self._clock.now)
-        self._credentials = self._credential_keeper()
-        self._orders = Orders(self.store, self._credentials, drained=self._drained, stop_session=self.stop_session)
-        self._desk = CommandDesk(self.store, self._clock, {**self._orders.hooks(), **self._commands})
-        self.uplink = Uplink(
-            self.store,
-            self._way,
-            self.store.kit_id,
-            mqtt_version=self.settings.mqtt_version,
-            timing=self._timing,
-            health=self._health,
-            hooks=UplinkHooks(
-                capture=self._clock.capture,
-                on_down=self._desk.called,
-                on_change=UplinkBoard(self.settings.data_dir).changed,
-            ),
-        )
-
-    def _credential_keeper(self) -> CredentialKeeper | None:
-        enrolment = IdentityFolder(self.settings.data_dir).enrolment()
-        if enrolment is None:
-            return None
-        return CredentialKeeper(
-            self.store, enrolment, self._way, address=self.settings.broker_address, now=self._clock.now
-        )
-
-    def _links_changed(self, hub: LinkHub | None) -> None:
-        self._board.changed(hub)  # a wiped kit has a new one, which knows nothing of before
-
-    async def _drained(self) -> None:
-        """Wait until the clinic has answered every record, those that the disk has refused so far among them."""
-        while True:
-            await self._keeper.retry()
-            if await self.uplink.drain(DRAIN_S) and not self._keeper.held:
-                return
-            if self._keeper.held:
-                await asyncio.sleep(RETRY_S)
-
-    def _begin(self) -> None:
-        spool = SpoolKeeper(self.store, self.settings.keys())
-        work: dict[str, Coroutine[Any, Any, object]] = {
-            "kit-uplink": self.uplink.run(),
-            "kit-keeper": self._keeper.run(),
-            "kit-housekeeper": self._housekeeper.run(),
-            "kit-commands": self._desk.run(),
-            "kit-spool": spool.run(),
-        }
-        if self._credentials is not None:
-            work["kit-credentials"] = self._credentials.run()
-        self._tasks = [self._group.create_task(one, name=name) for name, one in work.items()]
-
     def _close(self) -> None:
-        if self._opened:
-            self._opened = False
-            self.store.close()
+        self._works.store.close()
 
-    async def _live(self) -> NoReturn:
+    async def _live(self, group: asyncio.TaskGroup) -> NoReturn:
         """Begin anew whenever the kit is wiped; it ends where the kit is decommissioned.
 
         Raises:
             DecommissionedError: it has forgotten who it was.
         """
         while True:
-            await self._orders.wiped()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks)
-            self._close()
-            if self._orders.gone:
+            await self._works.orders.wiped()
+            await self._works.end()
+            if self._works.orders.gone:
                 await asyncio.to_thread(forget_all, self.settings.data_dir, self.settings.keys())
                 raise DecommissionedError(
                     "this kit was decommissioned by its clinic: it has forgotten all that it knew and who it was"
                 )
             self._sensors.batteries.clear()
             self._sitting_id = uuid.uuid4()
-            await self._open()
-            self._begin()
+            self._works = await Works.open(self._around)
+            self._works.begin(group)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop the uplink, try the disk a last time for what it refused, close the store."""
         self._life.cancel()
-        for task in self._tasks:
-            task.cancel()
+        self._works.stop()
         try:
-            if self._opened:
-                await self._keeper.retry()
-            if self._keeper.held:
-                lost = "of %d sessions only what the journal holds is left: %s"
-                log.error(lost, self._keeper.held, self._keeper.trouble)
+            await self._works.try_the_disk_once_more()
         finally:
             await self._leave(kind, error, traceback)
 
@@ -258,6 +168,29 @@ class Kit:
         except* GonioError as group:
             raise first_error(group) from None
 
+    def _links_changed(self, hub: LinkHub | None) -> None:
+        self._works.board.changed(hub)  # a wiped kit has a new one, which knows nothing of before
+
+    @property
+    def store(self) -> KitStore:
+        """Its durable state, once entered; a wiped kit has another one."""
+        return self._works.store
+
+    @property
+    def uplink(self) -> Uplink:
+        """Its way to the clinic, once entered; likewise."""
+        return self._works.uplink
+
+    @property
+    def recovered(self) -> Sequence[Envelope]:
+        """The sessions that had been cut off and were closed on entering."""
+        return self._works.recovered
+
+    @property
+    def credentials(self) -> CredentialKeeper | None:
+        """Its key and certificate, once entered; None where no clinic has it."""
+        return self._works.credentials
+
     @property
     def kit_id(self) -> str:
         """The kit's name."""
@@ -266,7 +199,7 @@ class Kit:
     @property
     def held_in_memory(self) -> int:
         """Records that the disk has refused so far."""
-        return self._keeper.held
+        return self._works.keeper.held
 
     # --- sensors -----------------------------------------------------------------------------------------------------
 
@@ -349,7 +282,7 @@ class Kit:
             PeerError: a sensor is not there, or refuses.
             StoreWriteError: so many records wait for the disk that no more can be held.
         """
-        with self._orders.in_use():
+        with self._works.orders.in_use():
             return await self._session(exercise, side, goal=goal, program=program, listener=listener)
 
     async def _session(
@@ -366,7 +299,7 @@ class Kit:
             if name is not None and name not in EXERCISES:
                 raise UsageError(f"the exercise {name} is not known; it is one of {', '.join(EXERCISES)}")
         program = program or await asyncio.to_thread(self._prescribed)
-        self._keeper.require_room()
+        self._works.keeper.require_room()
         self._stop_wanted = False
         pairing = await self._pairing()
         mounting = Mounting(pairing["thigh"].address, pairing["shank"].address, side or self.settings.side)
@@ -381,7 +314,7 @@ class Kit:
         )
         async with self._sensors.worn(pairing) as (streams, reconnect):
             self._runner = SessionRunner(
-                self.store, self._keeper, plan, streams, clock=self._clock, reconnect=reconnect, listener=listener
+                self.store, self._works.keeper, plan, streams, clock=self._clock, reconnect=reconnect, listener=listener
             )
             if self._stop_wanted:
                 self._runner.stop()
@@ -452,7 +385,7 @@ class Kit:
             UsageError: no sensors are paired, or the folder is not empty or cannot be written.
             PeerError: a sensor is not there, refuses, or is lost; what came before is in the recording.
         """
-        with self._orders.in_use():
+        with self._works.orders.in_use():
             return await self._record(directory, stop, exercise, side)
 
     async def _record(
@@ -476,13 +409,13 @@ class Kit:
         return await health_envelope(
             self.store,
             self._clock.capture(),
-            held=self._keeper.held,
-            disk=self._housekeeper.state,
+            held=self._works.keeper.held,
+            disk=self._works.housekeeper.state,
             batteries=self._sensors.batteries,
             troubles=(
-                self._keeper.trouble,
-                self._housekeeper.trouble,
-                self._credentials.trouble if self._credentials else None,
+                self._works.keeper.trouble,
+                self._works.housekeeper.trouble,
+                self.credentials.trouble if self.credentials else None,
                 status.refused,
                 status.unanswered,
                 status.trouble,

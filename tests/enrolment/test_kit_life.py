@@ -122,8 +122,8 @@ async def test_a_claimed_kit_sends_and_goes_on_with_a_new_key(clinic: Clinic, tm
     async with claimed(clinic, tmp_path / "kit") as kit:
         first = check_in(kit)
         assert await kit.uplink.drain(30)
-        assert kit._credentials is not None
-        await kit._credentials.rotate()
+        assert kit.credentials is not None
+        await kit.credentials.rotate()
         second = check_in(kit)
         assert await kit.uplink.drain(30)
         await until(lambda: not folder.overlaps)
@@ -140,9 +140,9 @@ async def test_a_claimed_kit_sends_and_goes_on_with_a_new_key(clinic: Clinic, tm
 async def test_a_revoked_kit_is_told_that_it_cannot_renew(clinic: Clinic, tmp_path: Path) -> None:
     async with claimed(clinic, tmp_path / "kit") as kit:
         clinic.book.enrolment.revoke(kit.kit_id, reason="lost")
-        assert kit._credentials is not None
+        assert kit.credentials is not None
         with pytest.raises(ClaimRefusedError, match="no key here that counts"):
-            await kit._credentials.rotate()
-        trouble = kit._credentials.trouble
+            await kit.credentials.rotate()
+        trouble = kit.credentials.trouble
         assert trouble is not None
         assert "the clinic did not renew this kit's certificate" in trouble

@@ -27,7 +27,7 @@ async def test_the_clinics_sensors_are_paired_and_used_without_anybody_asking(tm
         other = PairedSensor("thigh", NEIGHBOURS, "movella_dot", "neighbour's")
         b.kit.store.pair([other, PairedSensor("shank", SHANK, "witmotion_ble5", "ours")])
         (envelope,) = b.kit.store.receive([sent(b.kit.store, given(THIGH.lower(), SHANK))], CAPTURE)
-        b.kit._desk.called(envelope)
+        b.kit._works.desk.called(envelope)
         async with asyncio.timeout(30):
             while len(receipts(b.kit.store)) < 2:  # noqa: ASYNC110 - the store is a value to look at
                 await asyncio.sleep(0.02)
