@@ -3,9 +3,9 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from statistics import fmean, pstdev
 from typing import Any, Literal
 from uuid import UUID
@@ -224,6 +224,7 @@ class SampleBook:
     people: dict[UUID, tuple[str, str]] = field(default_factory=dict)
     rows: list[SessionRow] = field(default_factory=list)
     proof: SampleProof = field(default_factory=SampleProof)
+    noted: list[tuple[str, UUID, str, str]] = field(default_factory=list)
 
     def add_patient(self, name: str, time_zone: str = "America/New_York") -> UUID:
         """Add a patient and give the id."""
@@ -248,6 +249,25 @@ class SampleBook:
             )
         )
         return record_id
+
+    def data_days(self, first: date, last: date, /) -> Mapping[UUID, int]:  # noqa: ARG002 - the store's
+        """As the store; a sample is no evidence of any day."""
+        return {}
+
+    def note_read(self, actor: str, patient_id: UUID, page: str, reason: str = "", /) -> None:
+        """As the store."""
+        self.noted.append((actor, patient_id, page, reason))
+
+    def note(self, actor: str, action: str, reason: str = "", /) -> None:
+        """As the store; nothing is kept."""
+
+    def log_rows(self, *, before: int | None = None, subject_id: str | None = None) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002 - the store's
+        """As the store; a sample has no log."""
+        return []
+
+    def log_lines(self) -> Sequence[str]:
+        """As the store."""
+        return []
 
     def patients(self) -> Sequence[PatientRow]:
         """As the store."""
@@ -332,7 +352,7 @@ def sample_clinic() -> Sample:
     pages["kit-troubled"] = f"/completeness/kits/{TROUBLED}"
     pages["kit-silent"] = f"/completeness/kits/{SILENT}"
     pages["quarantine"] = "/completeness/quarantine"
-    pages["audit-log"] = "/completeness/log"
+    pages["audit-log"] = "/log/check"
     return Sample(book, pages)
 
 

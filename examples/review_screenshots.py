@@ -15,6 +15,7 @@ from playwright.async_api import Browser, async_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # this folder is no package, and its helper names its own
 
+from examples.review_house import TICKET, sample_house
 from examples.review_sample import NOW, Sample, sample_clinic
 from gonio.cloud_sink.review.serve import review_server
 
@@ -42,7 +43,8 @@ async def photograph(folder: Path, sample: Sample, chromium: Path, only: str = "
         only: the one page to take; all when empty.
     """
     taken: list[Path] = []
-    async with review_server(sample.book, port=0, now=lambda: NOW) as address, async_playwright() as playwright:
+    house = sample_house(sample.book).house
+    async with review_server(house, port=0, now=lambda: NOW) as address, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
         for name, path in sample.pages.items():
             if only in ("", name):
@@ -56,7 +58,7 @@ async def _page(browser: Browser, address: str, stem: Path) -> list[Path]:
     for scheme in SCHEMES:
         context = await browser.new_context(color_scheme=scheme)
         page = await context.new_page()
-        await page.goto(address)
+        await page.goto(f"{address}?ticket={TICKET}")
         for width in WIDTHS:
             await page.set_viewport_size({"width": width, "height": 900})
             taken.append(stem.with_name(f"{stem.name}-{width}-{scheme}.png"))

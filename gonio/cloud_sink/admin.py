@@ -23,7 +23,7 @@ RECORD_VOIDED: Final = "record-voided"  # in the audit log
 _KIT_ID: Final[TypeAdapter[str]] = TypeAdapter(KitId)
 
 
-def add_patient(connection: Connection, name: str, time_zone: str) -> UUID:
+def add_patient(connection: Connection, name: str, time_zone: str, clinic_id: UUID) -> UUID:
     """Enter a patient; see ``Store.add_patient``."""
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
@@ -35,7 +35,7 @@ def add_patient(connection: Connection, name: str, time_zone: str) -> UUID:
     patient_id = new_record_id()
     row = {
         "patient_id": patient_id,
-        "clinic_id": HOME_CLINIC,
+        "clinic_id": clinic_id,
         "name": name,
         "time_zone": time_zone,
         "added_at": datetime.now(UTC),

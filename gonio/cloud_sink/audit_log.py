@@ -144,19 +144,20 @@ def append(connection: Connection, entries: Sequence[Entry], *, at: datetime | N
         )
 
 
-def verify(connection: Connection, anchors: Iterable[Head] = ()) -> LogCheck:
-    """Read all logs and hold every row against its hash, its neighbours and the heads.
+def verify(connection: Connection, anchors: Iterable[Head] = (), *, clinic_id: UUID | None = None) -> LogCheck:
+    """Read all logs, or one clinic's, and hold every row against its hash, its neighbours and the heads.
 
     Args:
         connection: a transaction that reads.
         anchors: heads that were noted earlier, elsewhere: each must still be a row of its log.
+        clinic_id: of this clinic's only.
     """
-    heads = {head.clinic_id: head for head in _heads(connection)}
+    heads = {head.clinic_id: head for head in _heads(connection) if clinic_id in {None, head.clinic_id}}
     expected = {(anchor.clinic_id, anchor.number): anchor.row_hash for anchor in anchors}
     faults = _Faults()
     ends: dict[UUID, tuple[int, bytes]] = {}
     count = 0
-    for row in _rows(connection):
+    for row in _rows(connection, clinic_id):
         count += 1
         clinic_id, number, row_hash = row["clinic_id"], row["number"], row["row_hash"]
         last, previous = ends.get(clinic_id, (0, NOTHING))
@@ -177,9 +178,9 @@ def verify(connection: Connection, anchors: Iterable[Head] = ()) -> LogCheck:
     return LogCheck(count, tuple(heads[key] for key in sorted(heads)), tuple(faults.told), faults.count)
 
 
-def export(connection: Connection) -> Iterator[str]:
-    """Give every row as a line of JSON: what is hashed, by its names, and both hashes in hexadecimal."""
-    for row in _rows(connection):
+def export(connection: Connection, clinic_id: UUID | None = None) -> Iterator[str]:
+    """Give every row, or one clinic's, as a line of JSON: what is hashed, by its names, and both hashes in hex."""
+    for row in _rows(connection, clinic_id):
         line = {
             **_hashed(row),
             "previous_hash": row["previous_hash"].hex(),
@@ -259,7 +260,9 @@ def _heads(connection: Connection) -> list[Head]:
     return [Head(*row) for row in connection.execute(select(AUDIT_HEADS).order_by(AUDIT_HEADS.c.clinic_id))]
 
 
-def _rows(connection: Connection) -> Iterator[dict[str, Any]]:
+def _rows(connection: Connection, clinic_id: UUID | None = None) -> Iterator[dict[str, Any]]:
     query = select(AUDIT_LOG).order_by(AUDIT_LOG.c.clinic_id, AUDIT_LOG.c.number)
+    if clinic_id is not None:
+        query = query.where(AUDIT_LOG.c.clinic_id == clinic_id)
     for row in connection.execution_options(yield_per=1000).execute(query):
         yield row._asdict()

@@ -33,6 +33,7 @@ from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
 
 if TYPE_CHECKING:
     from gonio.cloud_sink.accounts import Accounts, Lifetimes, Passwords
+    from gonio.cloud_sink.clinic_book import ClinicBook
 
 #: Where a database lets two write at once and ends one of two that clashed, that one tries so often in all.
 _TRIES: Final = 3
@@ -147,19 +148,20 @@ class Store:
 
     # --- people and kits ---
 
-    def add_patient(self, name: str, time_zone: str) -> UUID:
-        """Enter a patient of the home clinic.
+    def add_patient(self, name: str, time_zone: str, *, clinic_id: UUID = HOME_CLINIC) -> UUID:
+        """Enter a patient.
 
         Args:
             name: as the clinic's pages show it; it never leaves the clinic's side.
             time_zone: IANA name such as ``America/Chicago``; it decides on which date a session counts.
+            clinic_id: whose patient.
 
         Raises:
             UsageError: no name, or no such time zone.
         """
         with store_errors(), self._writer.begin() as connection:
-            patient_id = admin.add_patient(connection, name, time_zone)
-            self._note(connection, HOME_CLINIC, Action.PATIENT_ADDED, ("patient", str(patient_id)))
+            patient_id = admin.add_patient(connection, name, time_zone, clinic_id)
+            self._note(connection, clinic_id, Action.PATIENT_ADDED, ("patient", str(patient_id)))
             return patient_id
 
     def add_kit(self, kit_id: str, label: str = "") -> None:
@@ -253,6 +255,12 @@ class Store:
         from gonio.cloud_sink.accounts import Accounts  # noqa: PLC0415 - only the pages need its libraries
 
         return Accounts(self._engine, key, lifetimes=lifetimes, passwords=passwords)
+
+    def of_clinic(self, clinic_id: UUID) -> "ClinicBook":
+        """Give the book as one clinic may read it."""
+        from gonio.cloud_sink.clinic_book import ClinicBook  # noqa: PLC0415 - it is made of this
+
+        return ClinicBook(self, self._engine, clinic_id)
 
     # --- reading ---
 

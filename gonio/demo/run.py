@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from gonio.cloud_sink.review.gate import House
 from gonio.cloud_sink.review.serve import review_server
 from gonio.cloud_sink.store import Store
-from gonio.demo.clinic import KIT_FOLDER, running_clinic
+from gonio.demo.clinic import KIT_FOLDER, DemoClinic, running_clinic
 from gonio.demo.display import Display
 from gonio.demo.result import DemoResult, ErrorCount, Latency
 from gonio.demo.scene import Scene, scene
@@ -107,9 +109,9 @@ async def run_demo(
             clinic = await stack.enter_async_context(running_clinic(options.data_dir))
             book = clinic.book
             display.step("broker: running in this process, on this machine only; TLS, with certificates on both sides")
-            address = await stack.enter_async_context(_pages(book))
+            address, ticket = await stack.enter_async_context(_pages(clinic))
             display.step("clinic: listening for kits")
-            display.page("review pages", address)
+            display.page("review pages", f"{address}?ticket={ticket}")
             world = World(options.speed)
             leg = await stack.enter_async_context(scene(options.motion, options.family, world, seed=options.seed))
             settings = KitSettings.load(data_dir=options.data_dir / KIT_FOLDER, side=options.motion.side)
@@ -133,7 +135,7 @@ async def run_demo(
                 display.warn(f"not everything is acknowledged yet; it is kept in {options.data_dir}")
             result = _result(options, leg, kit, book, finished, errors)
             if finished.envelope is not None:
-                page = f"{address}sessions/{finished.envelope.record_id}"
+                page = f"{address}sessions/{finished.envelope.record_id}?ticket={ticket}"
                 display.page("this session", page)
                 await asyncio.to_thread(open_page, page)
             _show(display, result, finished.summary)
@@ -159,14 +161,19 @@ def _errors_counted() -> Iterator[ErrorCount]:
 
 
 @asynccontextmanager
-async def _pages(book: Store) -> AsyncIterator[str]:
-    """Serve the review pages at their usual port, or at a free one where that is taken."""
+async def _pages(clinic: DemoClinic) -> AsyncIterator[tuple[str, str]]:
+    """Serve the review pages at their usual port, or at a free one where that is taken.
+
+    Gives their address, and the ticket that signs this machine's browser in as long as the demo runs.
+    """
+    ticket = secrets.token_urlsafe(16)
+    house = House(clinic.book.accounts(clinic.folder.pages_key()), clinic.book.of_clinic, ticket=ticket)
     async with AsyncExitStack() as stack:
         try:
-            address = await stack.enter_async_context(review_server(book))
+            address = await stack.enter_async_context(review_server(house))
         except UsageError:  # another demo or clinic has the usual port
-            address = await stack.enter_async_context(review_server(book, port=0))
-        yield address
+            address = await stack.enter_async_context(review_server(house, port=0))
+        yield address, ticket
 
 
 def _bind(book: Store, kit: Kit) -> None:

@@ -34,9 +34,11 @@ HEADERS: Final = {
 class SecurityHeaders:
     """ASGI middleware that sets ``HEADERS`` on every answer and forbids caches all but our static files."""
 
-    def __init__(self, app: ASGIApp, *, static_prefix: str = "/static/") -> None:
+    def __init__(self, app: ASGIApp, *, static_prefix: str = "/static/", tls: bool = False) -> None:
+        """Guard an application; over ``tls``, browsers are told never to come without it."""
         self._app = app
         self._static_prefix = static_prefix
+        self._headers = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if tls else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; complete the headers of its answer."""
@@ -49,7 +51,7 @@ class SecurityHeaders:
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
+                headers.update(self._headers)
                 headers["Cache-Control"] = cache
             await send(message)
 
@@ -71,7 +73,7 @@ class HostCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on if it names us; refuse it otherwise."""
         if scope["type"] in ("http", "websocket") and _name(Headers(scope=scope).get("host", "")) not in self._names:
-            text = f"This server does not answer by that name. Open it as http://{min(self._names)} and its port.\n"
+            text = f"This server does not answer by that name. Open it as {min(self._names)} and its port.\n"
             await PlainTextResponse(text, status_code=400)(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -21,7 +21,7 @@ import gonio.cloud_sink.engine as engine_module
 from gonio.cloud_sink import admin, sqlite_book
 from gonio.cloud_sink.engine import StoreUnavailableError
 from gonio.cloud_sink.partitions import parts
-from gonio.cloud_sink.schema import METADATA, REVISION
+from gonio.cloud_sink.schema import HOME_CLINIC, METADATA, REVISION
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import UsageError
 from gonio.messages import Envelope
@@ -193,7 +193,8 @@ def new_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def test_a_book_of_the_first_tables_is_brought_up_to_date(new_place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "REVISION", "0001")
     with open_store(new_place) as store, store._writer.begin() as connection:
-        patient = admin.add_patient(connection, "A", "America/Chicago")  # the store's own call notes it in later tables
+        # the store's own call notes it in later tables
+        patient = admin.add_patient(connection, "A", "America/Chicago", HOME_CLINIC)
     monkeypatch.undo()
     with open_store(new_place, create=False) as store:
         assert store.patient(patient) is not None

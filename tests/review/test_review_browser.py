@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from examples.review_house import TICKET, sample_house
 from examples.review_sample import NOW, Sample, sample_clinic
 from gonio.cloud_sink.review.serve import review_server
 
@@ -60,9 +61,10 @@ async def _open(
     **options: Any,  # noqa: ANN401 - the browser's own
 ) -> AsyncIterator[tuple[Page, str, list[str]]]:
     """Serve the sample and open a page that notes each error, each violation of the policy, each foreign request."""
-    async with review_server(sample.book, port=0, now=lambda: NOW) as address:
+    async with review_server(sample_house(sample.book).house, port=0, now=lambda: NOW) as address:
         context = await browser.new_context(**options)
         page = await context.new_page()
+        await page.goto(f"{address}completeness?ticket={TICKET}")
         trouble: list[str] = []
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("console", lambda line: trouble.append(line.text) if line.type in ("error", "warning") else None)

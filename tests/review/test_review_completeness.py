@@ -12,10 +12,11 @@ import pytest
 from examples.completeness_sample import SILENT, TROUBLED, SampleProof
 from examples.review_sample import SampleBook, make_session
 from gonio.cloud_sink.review import completeness_view
-from gonio.cloud_sink.review.app import create_app
+from gonio.cloud_sink.schema import HOME_CLINIC
 from gonio.cloud_sink.store import open_store
 from gonio.messages import Envelope, HealthReport, SessionSummary, new_record_id, wire_time
 
+MakeApp = Callable[..., Any]
 Get = Callable[..., Awaitable[Any]]
 OUTBOX = UUID(int=1)
 
@@ -77,13 +78,13 @@ async def test_empty_pages_say_what_will_appear(get: Get, book: SampleBook) -> N
     book.proof = SampleProof(())
     assert "No kit yet" in words((await get("/completeness")).text)
     assert "Nothing was refused" in words((await get("/completeness/quarantine")).text)
-    assert "Nothing has been noted yet" in words((await get("/completeness/log")).text)
+    assert "Nothing has been noted yet" in words((await get("/log/check")).text)
 
 
 async def test_a_changed_log_is_said_with_the_place(get: Get, book: SampleBook) -> None:
-    assert "● Unchanged" in words((await get("/completeness/log")).text)
+    assert "● Unchanged" in words((await get("/log/check")).text)
     book.proof = SampleProof(changed=True)
-    said = words((await get("/completeness/log")).text)
+    said = words((await get("/log/check")).text)
     assert "■ Changed" in said
     assert "Row 97: its content is not what was written." in said
 
@@ -99,7 +100,7 @@ async def test_what_a_kit_sends_is_escaped(get: Get, book: SampleBook) -> None:
     assert "<b>label" not in (await get("/completeness")).text
 
 
-async def test_the_pages_show_what_the_clinics_store_has(tmp_path: Path, ask_app: Get) -> None:
+async def test_the_pages_show_what_the_clinics_store_has(tmp_path: Path, ask_app: Get, make_app: MakeApp) -> None:
     now = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
     sent: dict[str, Any] = {"kit_id": "kit-1", "boot_id": uuid4(), "clock": "synchronised"}
     session = {"kind": "session", "outbox_id": OUTBOX, "schema_version": SessionSummary.SCHEMA_VERSION}
@@ -120,11 +121,11 @@ async def test_the_pages_show_what_the_clinics_store_has(tmp_path: Path, ask_app
     with open_store(f"sqlite:///{tmp_path}/clinic.db") as store:
         store.ingest("kit-1", [record(n) for n in (1, 2, 5, 6)], now)
         store.ingest("kit-1", [health], now)
-        app = create_app(store, now=lambda: now + timedelta(minutes=5))
+        app = make_app(store.of_clinic(HOME_CLINIC), lambda: now + timedelta(minutes=5))
         listed = words((await ask_app(app, "/completeness")).text)
         assert "kit-1 Simulated ■ Lost records 5 min ago Sun, 22 Nov 2026, 20:00 UTC 4 2 2" in listed
         kit = words((await ask_app(app, "/completeness/kits/kit-1")).text)
         assert "3-4 2 ■ Lost here Sun, 15 Nov 2026 to Wed, 18 Nov 2026, by its neighbours" in kit
         assert "7-8 2 ● On its way on or after Thu, 19 Nov 2026" in kit
         assert (await ask_app(app, "/completeness/quarantine")).status == 200
-        assert "Nothing has been noted" in words((await ask_app(app, "/completeness/log")).text)
+        assert "Nothing has been noted" in words((await ask_app(app, "/log/check")).text)

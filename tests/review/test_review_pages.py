@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from examples.review_sample import NOW, SampleBook, make_sensor, make_session, sample_clinic
-from gonio.cloud_sink.review.app import create_app
 from gonio.messages import AngleCurve, RepReport
 
+MakeApp = Callable[..., Any]
 Get = Callable[..., Awaitable[Any]]
 HOSTILE = "<script>alert(1)</script>\"'&<b>"
 
@@ -116,9 +116,9 @@ async def test_titles_and_addresses_bear_no_name(get: Get, book: SampleBook) -> 
         assert not [address for address in re.findall(r'(?:href|src)="(.*?)"', text) if "lex" in address]
 
 
-async def test_every_page_of_the_sample_clinic_renders(ask_app: Get) -> None:
+async def test_every_page_of_the_sample_clinic_renders(ask_app: Get, make_app: MakeApp) -> None:
     sample = sample_clinic()
-    app = create_app(sample.book, now=lambda: NOW)
+    app = make_app(sample.book, lambda: NOW)
     for name, path in sample.pages.items():
         answer = await ask_app(app, path)
         assert answer.status == (404 if name == "missing" else 200), name

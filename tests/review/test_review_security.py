@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from examples.review_house import sample_house
 from examples.review_sample import NOW, SampleBook, make_session
 from gonio.cloud_sink.model import PatientRow
 from gonio.cloud_sink.review.app import create_app
@@ -63,7 +64,7 @@ class BrokenBook(SampleBook):
 async def test_a_book_that_cannot_be_read_is_an_error_page_that_says_what_to_do(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with review_server(BrokenBook(RetryableError("disk full")), port=0) as address:
+    async with review_server(sample_house(BrokenBook(RetryableError("disk full"))).house, port=0) as address:
         with pytest.raises(HTTPError) as caught:
             await asyncio.to_thread(_read, address + "patients")
     with caught.value as answer:
@@ -75,7 +76,7 @@ async def test_a_book_that_cannot_be_read_is_an_error_page_that_says_what_to_do(
 
 
 async def test_a_fault_of_ours_is_an_error_page_and_stands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    async with review_server(BrokenBook(ZeroDivisionError("of ours")), port=0) as address:
+    async with review_server(sample_house(BrokenBook(ZeroDivisionError("of ours"))).house, port=0) as address:
         with pytest.raises(HTTPError) as caught:
             await asyncio.to_thread(_read, address + "patients")
     with caught.value as answer:
@@ -87,7 +88,8 @@ async def test_a_fault_of_ours_is_an_error_page_and_stands_in_the_log(caplog: py
 
 
 def _read(address: str, host: str | None = None) -> str:
-    with urlopen(Request(address, headers={"Host": host} if host else {}), timeout=10) as answer:  # noqa: S310 - http
+    headers = {"Cookie": sample_house(SampleBook()).cookie} | ({"Host": host} if host else {})
+    with urlopen(Request(address, headers=headers), timeout=10) as answer:  # noqa: S310 - http
         return str(answer.read().decode())
 
 
@@ -96,7 +98,7 @@ async def test_the_server_serves_and_logs_no_address(caplog: pytest.LogCaptureFi
     patient = book.add_patient("Alex Example")
     book.add(patient, make_session(), NOW)
     with caplog.at_level(logging.INFO):
-        async with review_server(book, port=0) as address:
+        async with review_server(sample_house(book).house, port=0) as address:
             text = await asyncio.to_thread(_read, f"{address}patients/{patient}")
     assert "Alex Example" in text
     assert str(patient) not in caplog.text
@@ -113,7 +115,7 @@ async def test_the_port_is_free_again_after_cancellation() -> None:
             started.set()
 
         port = int(addresses[0].rstrip("/").rsplit(":", 1)[1]) if addresses else 0
-        task = asyncio.create_task(serve(SampleBook(), port=port, on_start=on_start))
+        task = asyncio.create_task(serve(sample_house(SampleBook()).house, port=port, on_start=on_start))
         await started.wait()
         assert "No patient yet" in await asyncio.to_thread(_read, addresses[-1])
         task.cancel()
@@ -124,17 +126,17 @@ async def test_the_port_is_free_again_after_cancellation() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])  # noqa: S104 - refused
 async def test_a_host_that_is_not_this_computer_is_refused(host: str) -> None:
-    with pytest.raises(UsageError, match="no log-in yet"):
-        await serve(SampleBook(), host=host, port=0)
+    with pytest.raises(UsageError, match="passwords would cross the network"):
+        await serve(sample_house(SampleBook()).house, host=host, port=0)
 
 
 async def test_a_port_that_is_taken_is_a_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(UsageError, match=rf"port {port} on 127\.0\.0\.1 is taken.*--port"):
-            await serve(SampleBook(), port=port)
+            await serve(sample_house(SampleBook()).house, port=port)
 
 
 def test_there_is_no_machine_interface() -> None:
-    app = create_app(SampleBook())
+    app = create_app(sample_house(SampleBook()).house)
     assert app.openapi_url is None

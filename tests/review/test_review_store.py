@@ -9,10 +9,11 @@ from urllib.request import urlopen
 from uuid import uuid4
 
 from examples.review_sample import make_session
-from gonio.cloud_sink.review.app import create_app
+from gonio.cloud_sink.schema import HOME_CLINIC
 from gonio.cloud_sink.store import Store, open_store
 from gonio.messages import AckStatus, Envelope, Kind, SessionSummary, new_record_id, wire_time
 
+MakeApp = Callable[..., Any]
 Ask = Callable[..., Awaitable[Any]]
 CAPTURED = datetime(2026, 11, 22, 4, 30, tzinfo=UTC)
 
@@ -35,12 +36,12 @@ def _fill(store: Store, captured: datetime, sequence: int = 1) -> None:
     assert [ack.status for ack in acks] == [AckStatus.STORED]
 
 
-async def test_the_pages_show_what_the_clinics_store_took_in(tmp_path: Path, ask_app: Ask) -> None:
+async def test_the_pages_show_what_the_clinics_store_took_in(tmp_path: Path, ask_app: Ask, make_app: MakeApp) -> None:
     with open_store(f"sqlite:///{tmp_path}/clinic.db") as store:
         patient = store.add_patient("Alex Example", "America/New_York")
         store.bind_kit("kit-1", patient, since=CAPTURED - timedelta(days=1))
         _fill(store, CAPTURED)
-        app = create_app(store, now=lambda: CAPTURED + timedelta(hours=1))
+        app = make_app(store.of_clinic(HOME_CLINIC), lambda: CAPTURED + timedelta(hours=1))
         patients = (await ask_app(app, "/patients")).text
         assert "Alex Example" in patients
         assert "1 h ago" in patients
@@ -56,13 +57,16 @@ def test_the_command_serves_a_store_and_ends_calmly(tmp_path: Path) -> None:
     with open_store(url) as store:
         store.add_patient("Alex Example", "America/New_York")
     code = "from gonio.cli.review import app; app()"
-    command = [sys.executable, "-c", code, "serve", "--store", url, "--port", "0"]
+    command = [sys.executable, "-c", code, "serve", "--store", url, "--port", "0", "--clinic-dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert "Nobody can sign in yet" in process.stdout.readline()
         line = process.stdout.readline()
         address = next(word for word in line.split() if word.startswith("http://"))
         with urlopen(address, timeout=10) as answer:  # noqa: S310 - http
-            assert "Alex Example" in answer.read().decode()
+            text = answer.read().decode()
+        assert "gonio clinic user invite" in text
+        assert "Alex Example" not in text
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=15)
     assert process.returncode == 0

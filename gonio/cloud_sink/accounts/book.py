@@ -60,6 +60,11 @@ class AccountBook:
         self._passwords = passwords or Passwords()
         self._clock = clock
 
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """How long sessions last."""
+        return self._lifetimes
+
     def _read(self, ask: Callable[[Connection], T]) -> T:
         with store_errors(), self._reader.connect() as connection:
             return ask(connection)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from gonio.cloud_sink import audit_log
 from gonio.cloud_sink.accounts import break_glass, users
@@ -13,6 +13,7 @@ from gonio.cloud_sink.accounts.notes import Event
 from gonio.cloud_sink.accounts.own_account import OwnAccount
 from gonio.cloud_sink.accounts.sign_in import SignInSteps
 from gonio.cloud_sink.audit_log import Entry
+from gonio.cloud_sink.schema_accounts import USERS
 
 
 class Accounts(SignInSteps, OwnAccount):
@@ -46,6 +47,10 @@ class Accounts(SignInSteps, OwnAccount):
     def clinics(self) -> list[Clinic]:
         """Give all clinics, by name."""
         return self._read(users.clinics)
+
+    def has_users(self) -> bool:
+        """Tell whether anybody was ever invited, to any clinic."""
+        return self._read(lambda connection: connection.execute(select(USERS.c.user_id).limit(1)).first() is not None)
 
     def clinic(self, clinic_id: UUID) -> Clinic:
         """Give a clinic.

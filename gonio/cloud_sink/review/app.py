@@ -1,4 +1,4 @@
-"""The clinic's pages as an ASGI application. It reads the book and changes nothing."""
+"""What the clinic's pages show; who may open which stands in ``rules``, who comes is asked at the ``gate``."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -13,26 +13,39 @@ from pydantic import AwareDatetime
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from gonio.cloud_sink.review.book import Book
+from gonio.cloud_sink.accounts import Role
+from gonio.cloud_sink.review.account_pages import AccountPages
+from gonio.cloud_sink.review.admin_pages import AdminPages
+from gonio.cloud_sink.review.book import ClinicBook
 from gonio.cloud_sink.review.completeness_view import view_completeness
+from gonio.cloud_sink.review.days_view import view_days
+from gonio.cloud_sink.review.gate import Forbidden, House, SignInNeeded, guarded, identity_of, sign_in_path
 from gonio.cloud_sink.review.kit_view import REFUSALS_SHOWN, refusal_table, view_kit
+from gonio.cloud_sink.review.page import PageMaker
 from gonio.cloud_sink.review.patient_view import view_patient
 from gonio.cloud_sink.review.patients_view import view_patients
+from gonio.cloud_sink.review.rules import LISTS, TREATING
 from gonio.cloud_sink.review.session_view import SENSOR_FACTS, view_session
-from gonio.cloud_sink.review.words import BANDS
+from gonio.cloud_sink.review.sign_in_pages import SignInPages
 from gonio.errors import GonioError
-from gonio.web.pages import STATIC, Pages
+from gonio.web.forms import BodyLimit
+from gonio.web.pages import STATIC
 from gonio.web.security import LOOPBACK_NAMES, HostCheck, SecurityHeaders
-from gonio.web.words import Level, clock, count, day
+from gonio.web.words import Level, count
 
 log = logging.getLogger(__name__)
 
 _NOT_FOUND: Final = 404
+_FORBIDDEN: Final = 403
 _FAULT: Final = 500
 _UNREADABLE: Final = 503
 #: Far beyond the last page of any clinic's kits.
 MAX_PAGE: Final = 1_000_000
 _ERRORS: Final = {
+    _FORBIDDEN: (
+        "This was not done",
+        "Your role does not do this, or the page it came from is too old. Nothing was changed. Load that page anew.",
+    ),
     _NOT_FOUND: (
         "This page is not here",
         "The address may be mistyped or cut short, or what it showed belongs to another store. Nothing was lost.",
@@ -54,13 +67,18 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(store: Book, *, names: Iterable[str] = LOOPBACK_NAMES, now: Callable[[], datetime] = utc_now) -> FastAPI:
+def create_app(
+    house: House, *, names: Iterable[str] = LOOPBACK_NAMES, now: Callable[[], datetime] = utc_now
+) -> FastAPI:
     """Make the application.
 
     Args:
-        store: the clinic's book, read from worker threads.
+        house: accounts and book, read from worker threads.
         names: the host names it answers to.
         now: the clock against which ages are told, aware.
+
+    Raises:
+        LookupError: a route has no rule.
     """
     app = FastAPI(
         title="gonio review",
@@ -70,94 +88,152 @@ def create_app(store: Book, *, names: Iterable[str] = LOOPBACK_NAMES, now: Calla
         # FastAPI can report requests to a collector that the environment names: addresses of pages stay here
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    review = _Review(store, now)
-    app.add_api_route("/", review.root)
-    app.add_api_route("/patients", review.patients)
-    app.add_api_route("/patients/{patient_id}", review.patient)
-    app.add_api_route("/sessions/{record_id}", review.session)
-    app.add_api_route("/completeness", review.completeness)
-    app.add_api_route("/completeness/kits/{kit_id}", review.kit)
-    app.add_api_route("/completeness/quarantine", review.quarantine)
-    app.add_api_route("/completeness/log", review.log)
+    app.router.route_class = guarded(house)
+    app.router.redirect_slashes = False
+    maker = PageMaker(house, now)
+    review = _Review(house, maker, now)
+    get, post = ["GET"], ["POST"]
+    sign_in, account, admin = SignInPages(house, maker), AccountPages(house, maker), AdminPages(house, maker)
+    for path, endpoint, methods in (
+        ("/", review.root, get),
+        ("/sign-in", sign_in.form, get),
+        ("/sign-in", sign_in.take, post),
+        ("/sign-in/factor", sign_in.factor_form, get),
+        ("/sign-in/factor", sign_in.take_factor, post),
+        ("/sign-in/set-up", sign_in.set_up_form, get),
+        ("/sign-in/set-up", sign_in.set_up, post),
+        ("/sign-out", sign_in.sign_out, post),
+        ("/join/{token}", sign_in.join_form, get),
+        ("/join/{token}", sign_in.join, post),
+        ("/patients", review.patients, get),
+        ("/patients/{patient_id}", review.patient, get),
+        ("/sessions/{record_id}", review.session, get),
+        ("/break-glass/{patient_id}", admin.glass_form, get),
+        ("/break-glass/{patient_id}", admin.break_glass, post),
+        ("/completeness", review.completeness, get),
+        ("/completeness/kits/{kit_id}", review.kit, get),
+        ("/completeness/quarantine", review.quarantine, get),
+        ("/log", admin.log, get),
+        ("/log/check", review.log, get),
+        ("/log/export", admin.export, post),
+        ("/account", account.form, get),
+        ("/account/password", account.change_password, post),
+        ("/account/recovery-codes", account.new_codes, post),
+        ("/account/sessions/end", account.end_sessions, post),
+        ("/users", admin.users, get),
+        ("/users/invite", admin.invite, post),
+        ("/users/{user_id}", admin.change_user, post),
+    ):
+        app.router.add_api_route(path, endpoint, methods=methods, response_model=None)
+    app.add_exception_handler(SignInNeeded, review.sign_in_needed)
+    app.add_exception_handler(Forbidden, review.forbidden)
     app.add_exception_handler(HTTPException, review.http_error)
     app.add_exception_handler(RequestValidationError, review.not_an_id)
     app.add_exception_handler(GonioError, review.cannot_read)
     app.add_exception_handler(Exception, review.fault)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     # the one added last meets the request first
+    app.add_middleware(BodyLimit)
     app.add_middleware(HostCheck, names=names)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, tls=house.secure)
     return app
 
 
 class _Review:
-    """The pages; each reads what it shows anew."""
+    """The pages; each reads what it shows anew, and notes of whom."""
 
-    def __init__(self, store: Book, now: Callable[[], datetime]) -> None:
-        self._store = store
+    def __init__(self, house: House, maker: PageMaker, now: Callable[[], datetime]) -> None:
+        self._house = house
+        self._page = maker.page
         self._now = now
-        self._pages = Pages("gonio.cloud_sink.review")
 
-    def root(self) -> Response:
-        return RedirectResponse("/patients")
+    def _book(self, request: Request) -> ClinicBook:
+        return self._house.book_of(identity_of(request).clinic_id)
 
-    def patients(self) -> Response:
-        view = view_patients(self._store, self._now())
-        return self._page("patients.html", view=view, sources=view.sources)
+    def _note(self, request: Request, patient_id: UUID | None, page: str) -> None:
+        """Note a look at a patient before it is given; where that cannot be noted, there is no look."""
+        if patient_id is None:
+            return
+        identity = identity_of(request)
+        opened = None if identity.role in TREATING else self._house.accounts.opened(identity, patient_id)
+        reason = "" if opened is None else f"break-glass: {opened.reason}"
+        self._book(request).note_read(identity.actor, patient_id, page, reason[:500])
 
-    def patient(self, patient_id: UUID, before: Annotated[AwareDatetime | None, Query()] = None) -> Response:
-        row = self._store.patient(patient_id)
+    def root(self, request: Request) -> Response:
+        role = identity_of(request).role
+        return RedirectResponse("/patients" if role in LISTS else "/users" if role is Role.ADMIN else "/log")
+
+    def patients(self, request: Request) -> Response:
+        book = self._book(request)
+        if identity_of(request).role is Role.BILLER:
+            return self._page(request, "days.html", view=view_days(book, self._now()))
+        view = view_patients(book, self._now())
+        return self._page(request, "patients.html", view=view, sources=view.sources)
+
+    def patient(
+        self, request: Request, patient_id: UUID, before: Annotated[AwareDatetime | None, Query()] = None
+    ) -> Response:
+        book = self._book(request)
+        row = book.patient(patient_id)
         if row is None:
             raise HTTPException(_NOT_FOUND)
-        view = view_patient(self._store, row, self._now(), before)
-        return self._page("patient.html", view=view, sources=view.sources)
+        self._note(request, row.patient_id, "patient")
+        view = view_patient(book, row, self._now(), before)
+        return self._page(request, "patient.html", view=view, sources=view.sources)
 
-    def session(self, record_id: UUID) -> Response:
-        row = self._store.session(record_id)
+    def session(self, request: Request, record_id: UUID) -> Response:
+        book = self._book(request)
+        row = book.session(record_id)
         if row is None:
             raise HTTPException(_NOT_FOUND)
-        owner = self._store.patient(row.patient_id) if row.patient_id else None
-        view = view_session(self._store, row, owner, self._now())
-        return self._page("session.html", view=view, patient=owner, sensor_facts=SENSOR_FACTS, sources=view.sources)
+        self._note(request, row.patient_id, "session")
+        owner = book.patient(row.patient_id) if row.patient_id else None
+        view = view_session(book, row, owner, self._now())
+        return self._page(
+            request, "session.html", view=view, patient=owner, sensor_facts=SENSOR_FACTS, sources=view.sources
+        )
 
-    def completeness(self, page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1) -> Response:
-        view = view_completeness(self._store.proof, self._now(), page)
-        return self._page("completeness.html", view=view, sources=view.sources)
+    def completeness(self, request: Request, page: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 1) -> Response:
+        view = view_completeness(self._book(request).proof, self._now(), page)
+        return self._page(request, "completeness.html", view=view, sources=view.sources)
 
-    def kit(self, kit_id: str, before: Annotated[date | None, Query()] = None) -> Response:
-        proof = self._store.proof
+    def kit(self, request: Request, kit_id: str, before: Annotated[date | None, Query()] = None) -> Response:
+        proof = self._book(request).proof
         states = proof.states(kit_id)
         if not states:
             raise HTTPException(_NOT_FOUND)
         view = view_kit(proof, states[0], self._now(), before)
-        return self._page("kit.html", view=view, sources=view.sources)
+        return self._page(request, "kit.html", view=view, sources=view.sources)
 
-    def quarantine(self) -> Response:
-        table = refusal_table(self._store.proof.refusals(limit=REFUSALS_SHOWN), with_kit=True)
-        return self._page("quarantine.html", table=table, most=REFUSALS_SHOWN)
+    def quarantine(self, request: Request) -> Response:
+        table = refusal_table(self._book(request).proof.refusals(limit=REFUSALS_SHOWN), with_kit=True)
+        return self._page(request, "quarantine.html", table=table, most=REFUSALS_SHOWN)
 
-    def log(self) -> Response:
-        check = self._store.proof.log()
-        return self._page("log.html", check=check, rows=count(check.rows, "row"), good=Level.GOOD, act=Level.ACT)
+    def log(self, request: Request) -> Response:
+        check = self._book(request).proof.log()
+        rows = count(check.rows, "row")
+        return self._page(request, "log.html", check=check, rows=rows, good=Level.GOOD, act=Level.ACT)
 
-    def http_error(self, _request: Request, error: Exception) -> Response:
-        return self._error_page(error.status_code if isinstance(error, HTTPException) else _FAULT)
+    def sign_in_needed(self, request: Request, _error: Exception) -> Response:
+        return self._house.forget(RedirectResponse(sign_in_path(request), status_code=303))
 
-    def not_an_id(self, _request: Request, _error: Exception) -> Response:
-        return self._error_page(_NOT_FOUND)
+    def forbidden(self, request: Request, error: Exception) -> Response:
+        patient_id = error.patient_id if isinstance(error, Forbidden) else None
+        return self._page(request, "forbidden.html", status=_FORBIDDEN, patient_id=patient_id)
 
-    def cannot_read(self, _request: Request, error: Exception) -> Response:
+    def http_error(self, request: Request, error: Exception) -> Response:
+        return self._error_page(request, error.status_code if isinstance(error, HTTPException) else _FAULT)
+
+    def not_an_id(self, request: Request, _error: Exception) -> Response:
+        return self._error_page(request, _NOT_FOUND)
+
+    def cannot_read(self, request: Request, error: Exception) -> Response:
         log.error("the store cannot be read: %s", error)
-        return self._error_page(_UNREADABLE)
+        return self._error_page(request, _UNREADABLE)
 
-    def fault(self, _request: Request, _error: Exception) -> Response:
-        return self._error_page(_FAULT)
+    def fault(self, request: Request, _error: Exception) -> Response:
+        return self._error_page(request, _FAULT)
 
-    def _page(self, template: str, *, status: int = 200, sources: Iterable[str] = (), **context: object) -> Response:
-        made = self._now()
-        bands = [BANDS[source] for source in BANDS if source in set(sources)]
-        return self._pages.render(template, status, bands=bands, made=f"{day(made)}, {clock(made)} UTC", **context)
-
-    def _error_page(self, status: int) -> Response:
+    def _error_page(self, request: Request, status: int) -> Response:
         title, text = _ERRORS.get(status, _ERRORS[_FAULT])
-        return self._page("error.html", status=status, title=title, text=text, status_code=status)
+        return self._page(request, "error.html", status=status, title=title, text=text, status_code=status)

@@ -1,8 +1,8 @@
 """What the pages read from the clinic's book; ``cloud_sink.store.Store`` gives it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Protocol
+from datetime import date, datetime
+from typing import Any, Protocol
 from uuid import UUID
 
 from gonio.cloud_sink.audit_log import LogCheck
@@ -64,4 +64,28 @@ class Book(Protocol):
     @property
     def proof(self) -> ProofBook:
         """What the book can say for itself."""
+        ...
+
+
+class ClinicBook(Book, Protocol):
+    """What one clinic may read, and where is noted what was; ``cloud_sink.clinic_book.ClinicBook`` gives it."""
+
+    def data_days(self, first: date, last: date, /) -> Mapping[UUID, int]:
+        """Count the patients' data days from one date to another, inclusive."""
+        ...
+
+    def note_read(self, actor: str, patient_id: UUID, page: str, reason: str = "", /) -> None:
+        """Note that somebody reads of a patient; on the disk when this returns."""
+        ...
+
+    def note(self, actor: str, action: str, reason: str = "", /) -> None:
+        """Note what somebody does with the book as a whole."""
+        ...
+
+    def log_rows(self, *, before: int | None = None, subject_id: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """Give rows of the clinic's log, the newest first."""
+        ...
+
+    def log_lines(self) -> Sequence[str]:
+        """Give the clinic's log as lines of JSON."""
         ...
