@@ -131,7 +131,14 @@ class SignInPages:
     def _form(self, request: Request, *, error: str = "", login: str = "", status: int = 200) -> Response:
         nobody = not self._accounts.has_users()
         return self._page(
-            request, "sign-in.html", status=status, error=error, login=login, next=_next(request), nobody=nobody
+            request,
+            "sign-in.html",
+            status=status,
+            error=error,
+            login=login,
+            next=_next(request),
+            nobody=nobody,
+            demo=self._house.ticket is not None,
         )
 
     def _set_up(self, request: Request, secret: TotpSecret, *, error: str = "") -> Response:
