@@ -7,16 +7,17 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 
-from gonio.cli import sink_audit, sink_copy, sink_project, sink_retain
+from gonio.cli import sink_audit, sink_copy, sink_project, sink_retain, sink_verify
+from gonio.cli.options import ClinicDir
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from gonio.cloud_sink.ingest import BatchReport
-    from gonio.cloud_sink.store import Store
-    from gonio.identity.broker import BrokerAddress
 
 app = typer.Typer(
     help="The clinic's intake: store what kits send, and prove that it is complete.", no_args_is_help=True
@@ -53,6 +54,16 @@ def run(
         Path | None, typer.Option(metavar="FILE", envvar="GONIO_SINK_BROKER_KEY", help="PEM of that one's key.")
     ] = None,
     mqtt_version: Annotated[Literal["3.1.1", "5"], typer.Option(help="5 only where the broker speaks it.")] = "3.1.1",
+    records_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="GONIO_SINK_RECORDS_KEY",
+            help="PEM of the key that signs what goes down to kits; records.key of the clinic's folder.",
+            show_default=False,
+        ),
+    ] = None,
+    clinic_dir: ClinicDir = None,
     signed_only: Annotated[
         bool, typer.Option("--signed-only", help="Refuse kits that are not enrolled; over mqtts:// that is always so.")
     ] = False,
@@ -61,9 +72,12 @@ def run(
 
     User and password for the broker: GONIO_SINK_BROKER_USERNAME and GONIO_SINK_BROKER_PASSWORD in the environment.
     """
+    from gonio.cloud_sink.clinic_folder import ClinicFolder
+    from gonio.cloud_sink.ingest import run_sink
     from gonio.cloud_sink.store import open_store
     from gonio.cloud_sink.worker import collect_rarely
     from gonio.identity.broker import BrokerAddress, OwnCertificate
+    from gonio.identity.keys import KeyPemFile
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -74,19 +88,23 @@ def run(
         username=os.environ.get("GONIO_SINK_BROKER_USERNAME"),
         password=os.environ.get("GONIO_SINK_BROKER_PASSWORD"),
     )
+    key = KeyPemFile(records_key) if records_key is not None else ClinicFolder.usual(clinic_dir).records_key()
     with open_store(store) as book:
         collect_rarely()
-        asyncio.run(_until_told(book, address, share, mqtt_version, signed_only=signed_only))
+        sink = run_sink(
+            book,
+            address,
+            share=share,
+            protocol=mqtt_version,
+            signed_only=signed_only,
+            records_key=key,
+            on_batch=_Progress(),
+        )
+        asyncio.run(_until_told(sink))
 
 
-async def _until_told(
-    store: "Store", broker: "BrokerAddress", share: str | None, version: Literal["3.1.1", "5"], *, signed_only: bool
-) -> None:
-    from gonio.cloud_sink.ingest import run_sink
-
-    sink = asyncio.ensure_future(
-        run_sink(store, broker, share=share, protocol=version, signed_only=signed_only, on_batch=_Progress())
-    )
+async def _until_told(running: "Coroutine[Any, Any, NoReturn]") -> None:
+    sink = asyncio.ensure_future(running)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, sink.cancel)
@@ -119,6 +137,8 @@ class _Progress:
 
 
 app.command()(sink_audit.audit)
+app.command()(sink_verify.verify)
+app.command()(sink_verify.evidence)
 app.command()(sink_project.project)
 app.command()(sink_copy.backup)
 app.command()(sink_copy.restore)

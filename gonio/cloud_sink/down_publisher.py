@@ -12,7 +12,9 @@ from typing import Final, NoReturn
 
 from gonio.cloud_sink.down_outbox import DownOutbox
 from gonio.cloud_sink.engine import StoreError, StoreUnavailableError
+from gonio.identity.keys import SigningKey
 from gonio.identity.mqtt import MqttClient
+from gonio.identity.signatures import sign
 from gonio.messages import DownEnvelope, down_topic, pack_down
 
 #: How long a record that another process has queued may lie before a worker looks.
@@ -30,9 +32,15 @@ _log = logging.getLogger(__name__)
 class DownPublisher:
     """Publishes what is due; one for a worker, whatever becomes of its connections."""
 
-    def __init__(self, outbox: DownOutbox) -> None:
-        """Take the clinic's outbox; nothing is looked at before :meth:`run`."""
+    def __init__(self, outbox: DownOutbox, key: SigningKey | None = None) -> None:
+        """Take the clinic's outbox; nothing is looked at before :meth:`run`.
+
+        Args:
+            outbox: what is due.
+            key: signs what goes out; without one, kits that are enrolled take nothing.
+        """
         self._outbox = outbox
+        self._key = key
         self._heard: set[str] = set()
         self._wake = asyncio.Event()
 
@@ -69,7 +77,8 @@ class DownPublisher:
         asked = self._outbox.heard(kits) if kits else 0
         if asked:
             _log.warning("the book lacks records that kits have sent before: %d ranges are asked for again", asked)
-        return self._outbox.claim() if self._outbox.due() else ()
+        due = self._outbox.claim() if self._outbox.due() else ()
+        return due if self._key is None else [sign(envelope, self._key) for envelope in due]
 
     async def _rest(self) -> None:
         try:

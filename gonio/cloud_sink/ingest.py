@@ -32,6 +32,7 @@ from gonio.cloud_sink.store import Store
 from gonio.cloud_sink.worker import KitAcks, Worker, pause
 from gonio.errors import UsageError
 from gonio.identity.broker import BrokerAddress
+from gonio.identity.keys import SigningKey
 from gonio.identity.mqtt_words import in_words
 from gonio.messages import (
     MAX_ENVELOPES,
@@ -81,6 +82,7 @@ async def run_sink(
     share: str | None = None,
     protocol: Protocol = "3.1.1",
     signed_only: bool = False,
+    records_key: SigningKey | None = None,
     on_batch: Callable[[BatchReport], None] | None = None,
     on_listening: Callable[[], None] | None = None,
 ) -> NoReturn:
@@ -93,6 +95,7 @@ async def run_sink(
         protocol: MQTT version; every broker speaks 3.1.1.
         signed_only: refuse what kits send that are not enrolled. Over TLS that is always so; a plain broker on this
             machine is for trials, and what comes by it from such kits is unproven.
+        records_key: the clinic's, signs what goes down to kits; an enrolled kit takes nothing unsigned.
         on_batch: called after each batch is committed and acknowledged.
         on_listening: called whenever the broker has confirmed the subscription.
 
@@ -104,7 +107,7 @@ async def run_sink(
         raise UsageError("this machine's clock is wrong: every record would seem to come from the future; set it first")
     arguments = broker.client_arguments()
     inbox = Inbox()
-    publisher = DownPublisher(store.down)
+    publisher = DownPublisher(store.down, records_key)
     failures = 0
 
     async def listen(client: SinkClient, worker: Worker) -> NoReturn:

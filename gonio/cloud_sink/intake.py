@@ -6,6 +6,7 @@ and what derives from it is written by whoever inserted it; a kit's bindings are
 and at last the audit log's head.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypeAlias
@@ -25,7 +26,7 @@ from gonio.cloud_sink.projection.marks import mark_new
 from gonio.cloud_sink.quarantine import Quarantine
 from gonio.cloud_sink.schema import RECORDS
 from gonio.cloud_sink.schema_places import RECORD_PLACES
-from gonio.messages import Ack, AckStatus, Kind
+from gonio.messages import Ack, AckStatus, Envelope, Kind
 
 Judged: TypeAlias = tuple[str | None, Accepted | Refused, datetime]  # with the kit of its topic and its arrival
 Place: TypeAlias = tuple[UUID | None, int | None]  # outbox and sequence
@@ -166,7 +167,7 @@ class Intake:
         if id(judged) in self._new:
             return Ack(record_id=envelope.record_id, status=AckStatus.STORED)
         known = self._hash_of.get(envelope.record_id)
-        if known == judged.content_hash or envelope.record_id in self._removed:
+        if known == judged.content_hash or envelope.record_id in self._removed or known == _unsigned_hash(envelope):
             return Ack(record_id=envelope.record_id, status=AckStatus.REPEATED)
         if known is not None:
             reason, alarm = "this record id is already in the book with other content", Alarm.SAME_ID
@@ -175,8 +176,9 @@ class Intake:
         return self._refuse(kit, refuse(envelope, reason, alarm), received_at)
 
     def _refuse(self, kit: str | None, refused: Refused, received_at: datetime) -> Ack | None:
+        """Keep it aside, and tell the kit, unless the kit has not sent it: it may yet send this very record."""
         self._quarantine.add(kit, refused, received_at)
-        if refused.record_id is None:
+        if refused.record_id is None or refused.alarm is Alarm.FORGED:
             return None
         return Ack(record_id=refused.record_id, status=AckStatus.REJECTED, reason=refused.reason)
 
@@ -189,6 +191,11 @@ def _know(connection: Connection, batch: Sequence[Judged]) -> dict[str, KnownKit
             new.setdefault(judged.envelope.kit_id, received_at)
     alone = {j.envelope.kit_id for _, j, _ in batch if isinstance(j, Accepted) and concerns_others(j)}
     return know_kits(connection, sorted({kit for kit, _, _ in batch if kit is not None}), new, alone)
+
+
+def _unsigned_hash(envelope: Envelope) -> bytes:
+    """Give the hash that a record had before its kit signed: a kit signs what waits when it is updated."""
+    return hashlib.sha256(envelope.model_copy(update={"key_id": None}).signed_bytes()).digest()
 
 
 def _place(judged: Accepted) -> Place:

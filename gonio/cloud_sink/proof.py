@@ -3,9 +3,11 @@
 Each call sees one moment of the book and raises what the methods of ``store.Store`` raise.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import Engine, select
@@ -14,9 +16,12 @@ from gonio.cloud_sink import audit_log
 from gonio.cloud_sink.audit import Audit, audit
 from gonio.cloud_sink.audit_log import Head, LogCheck
 from gonio.cloud_sink.engine import store_errors
+from gonio.cloud_sink.evidence import write_evidence
 from gonio.cloud_sink.kit_days import LATE, KitDays, read_days
 from gonio.cloud_sink.overview import KitState, count_late, not_measured, read_states
 from gonio.cloud_sink.schema import QUARANTINE
+from gonio.cloud_sink.verify import Verification, Wanted, known_keys, rows, verify
+from gonio.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,30 @@ class Proof:
         """Look at one kit day by day; see ``kit_days.read_days``."""
         with store_errors(), self._reader.connect() as connection:
             return read_days(connection, kit_id, since=since, late=late)
+
+    def verify(self, wanted: Wanted = Wanted()) -> Verification:  # noqa: B008 - frozen
+        """Say which records are, to the letter, what their kits have signed; see ``verify``."""
+        with store_errors(), self._reader.connect() as connection:
+            return verify(connection, wanted)
+
+    def write_evidence(self, path: Path, wanted: Wanted) -> int:
+        """Write records into a file (mode 0600) that proves itself; gives how many. See ``evidence``.
+
+        Raises:
+            UsageError: the file is there already or cannot be written, or a row of the book is no record.
+        """
+        what = {"kit": wanted.kit_id, "month": None if wanted.month is None else f"{wanted.month:%Y-%m}"}
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+                with store_errors(), self._reader.connect() as connection:
+                    count = write_evidence(file, what, known_keys(connection, wanted.kit_id), rows(connection, wanted))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written ({error.strerror})") from error
+        except ValueError as error:
+            raise UsageError("a record in the book was changed so that it is none: see `gonio sink verify`") from error
+        return count
 
     def states(self, kit_id: str | None = None) -> list[KitState]:
         """Look at all kits, or at one, by id."""

@@ -87,7 +87,8 @@ async def _sink(book: Store, folder: ClinicFolder, broker: str) -> AsyncIterator
     own = OwnCertificate(files.certificate, files.key)
     listening = asyncio.Event()
     address = BrokerAddress.parse(broker, ca_file=folder.authority_file, own=own)
-    task = asyncio.create_task(run_sink(book, address, on_listening=listening.set), name="clinic ingest")
+    sink = run_sink(book, address, records_key=folder.records_key(make=True), on_listening=listening.set)
+    task = asyncio.create_task(sink, name="clinic ingest")
     waiting = asyncio.create_task(listening.wait(), name="clinic ingest listens")
     try:
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -81,13 +81,39 @@ def test_a_forged_record_is_refused_and_alarmed(
     bad = forge(envelope(1, kind=kind), keys("a"), keys("b"))
     good = sign(envelope(2), keys("a"))
     acks = store.ingest(KIT, [bad, good], now)
-    assert [a.status for a in acks] == [AckStatus.REJECTED, AckStatus.STORED]
-    assert reason in (acks[0].reason or "")
+    # whoever forged it is told nothing, and the kit nothing of what it has not sent
+    assert [(a.record_id, a.status) for a in acks] == [(good.record_id, AckStatus.STORED)]
     assert reason in refused(store)[0]
     assert store.audit().records == 1
     with store._reader.connect() as connection:
         alarms = connection.exec_driver_sql("SELECT detail FROM audit_log WHERE action = 'record-refused'").scalars()
         assert [f'"alarm":"{Alarm.FORGED}"' in detail for detail in alarms] == [True]
+
+
+def test_a_forged_copy_does_not_keep_out_the_record_that_it_copies(
+    store: Store, envelope: Make, keys: Callable[[str], KeyPemFile], now: datetime
+) -> None:
+    enrol(store, KIT, keys("a"), now)
+    genuine = sign(envelope(1), keys("a"))
+    copy = genuine.model_copy(update={"payload": genuine.payload + " "})
+    assert store.ingest(KIT, [copy], now) == []
+    assert [a.status for a in store.ingest(KIT, [genuine], now)] == [AckStatus.STORED]
+    assert store.ingest(KIT, [copy], now) == []
+    assert store.audit().records == 1
+    assert len(refused(store)) == 1  # counted twice, kept once
+
+
+def test_what_was_stored_unsigned_and_comes_again_signed_is_known(
+    store: Store, envelope: Make, keys: Callable[[str], KeyPemFile], now: datetime
+) -> None:
+    """A kit signs what waits in its outbox when it is updated, also what the clinic has without the kit's knowing."""
+    unsigned = envelope(1)
+    assert [a.status for a in store.ingest(KIT, [unsigned], now)] == [AckStatus.STORED]
+    enrol(store, KIT, keys("a"), now)
+    assert [a.status for a in store.ingest(KIT, [sign(unsigned, keys("a"))], now)] == [AckStatus.REPEATED]
+    changed = sign(unsigned.model_copy(update={"monotonic_ns": unsigned.monotonic_ns + 1}), keys("a"))
+    assert [a.status for a in store.ingest(KIT, [changed], now)] == [AckStatus.REJECTED]
+    assert store.audit().records == 1
 
 
 def test_a_rotated_key_counts_on_and_a_revoked_one_no_more(

@@ -9,18 +9,23 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from sqlalchemy import select
 
 from gonio.cloud_sink.broker_warden import SINK_NAME
 from gonio.cloud_sink.clinic_folder import ClinicFolder
-from gonio.cloud_sink.store import open_store
+from gonio.cloud_sink.schema_down import DOWN_RECEIPTS
+from gonio.cloud_sink.store import Store, open_store
 from gonio.demo.broker import embedded_broker
 from gonio.demo.clinic import running_clinic
+from gonio.gateway.kit import Kit
+from gonio.gateway.links.service import FixedBluetooth
 from gonio.gateway.settings import KitSettings
 from gonio.identity.authority import Authority
 from gonio.identity.broker import BrokerAddress, OwnCertificate
 from gonio.identity.certificates import make_request
 from gonio.identity.keys import KeyPemFile
 from gonio.identity.mqtt import MqttClient
+from gonio.messages import ClinicMessage, DownKind, down_topic, new_record_id, pack_down
 
 ONE, TWO = "kit-1111111111111111", "kit-2222222222222222"
 
@@ -107,3 +112,32 @@ async def test_a_demo_that_is_started_again_has_the_kit_it_claimed(tmp_path: Pat
     with open_store(f"sqlite:///{tmp_path / 'clinic.sqlite'}") as book:
         (key,) = book.enrolment.keys(kit_id)
         assert key.state == "active"
+
+
+async def test_a_claimed_kit_takes_what_its_clinic_has_signed_and_nothing_else(tmp_path: Path) -> None:
+    settings = KitSettings.load(data_dir=tmp_path / "kit")
+    async with running_clinic(tmp_path) as clinic:
+        kit_id = await asyncio.to_thread(clinic.claim, settings)
+        async with Kit(settings, bluetooth=FixedBluetooth(())) as kit:
+            sent = await asyncio.to_thread(clinic.book.down.send, kit_id, ClinicMessage(text="hello", sender="x"))
+            await kit.uplink.drain(30)
+            async with asyncio.timeout(30):
+                while not kit.store.clinic_records(DownKind.MESSAGE):  # noqa: ASYNC110 - its own tasks
+                    await asyncio.sleep(0.05)
+            (got,) = kit.store.clinic_records(DownKind.MESSAGE)
+            assert got.envelope.record_id == sent.record_id
+            own = OwnCertificate(clinic.folder.program("sink").certificate, clinic.folder.program("sink").key)
+            address = BrokerAddress.parse(clinic.broker, ca_file=clinic.folder.authority_file, own=own)
+            unsigned = sent.model_copy(update={"record_id": new_record_id(), "sequence": 2})
+            async with MqttClient(**address.client_arguments(), timeout=10) as intruder:
+                await intruder.publish(down_topic(kit_id, DownKind.MESSAGE), pack_down([unsigned]), qos=1)
+            async with asyncio.timeout(30):
+                while not await asyncio.to_thread(_refusals, clinic.book, kit_id):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            assert len(kit.store.clinic_records(DownKind.MESSAGE)) == 1
+
+
+def _refusals(book: Store, kit_id: str) -> int:
+    with book._reader.connect() as connection:
+        query = select(DOWN_RECEIPTS.c.status).where(DOWN_RECEIPTS.c.kit_id == kit_id)
+        return list(connection.execute(query).scalars()).count("refused")
