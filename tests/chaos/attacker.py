@@ -30,7 +30,7 @@ _AGAIN_S: Final = 0.3  # after the broker went away
 
 
 def forgeries(genuine: Envelope, key: SigningKey) -> Iterator[Envelope]:
-    """Give records in a kit's name, each under an id of its own, as far from the truth as somebody may want them.
+    """Give records in a kit's name, as far from the truth as somebody may want them.
 
     Args:
         genuine: a numbered record that the kit sent.
@@ -39,6 +39,7 @@ def forgeries(genuine: Envelope, key: SigningKey) -> Iterator[Envelope]:
     sequence = genuine.sequence or 1
     copy = genuine.model_copy(update={"record_id": new_record_id(), "sequence": sequence + 1})
     bare = copy.model_copy(update={"key_id": None, "signature": None})
+    yield genuine.model_copy(update={"payload": genuine.payload + " "})  # to make the kit believe that it is refused
     yield copy  # the kit's signature, of another record
     yield _fresh(bare)  # in the place of the kit's next record
     yield sign(_fresh(bare), key)
@@ -60,7 +61,8 @@ class Attacker:
     """Publishes again, and forges, what it sees.
 
     Attributes:
-        sent: the ids of the records that it has published.
+        sent: the ids of the records that it has published, but for those that it has altered and left their own.
+        altered: those.
     """
 
     def __init__(self, port: int, folder: Path, seed: int) -> None:
@@ -75,6 +77,7 @@ class Attacker:
         self._key = KeyPemFile.make(folder / "attacker.pem")
         self._rng = random.Random(f"{seed}/attacker")  # noqa: S311 - a schedule, no secret
         self.sent: set[str] = set()
+        self.altered: set[str] = set()
 
     async def run(self) -> None:
         """Go on for ever, whatever happens to the broker."""
@@ -92,7 +95,7 @@ class Attacker:
                     continue
                 await client.publish(up_topic(genuine.kit_id, genuine.kind), pack([genuine]), qos=1)  # a replay
                 for forged in forgeries(genuine, self._key):
-                    self.sent.add(str(forged.record_id))
+                    (self.altered if forged.record_id == genuine.record_id else self.sent).add(str(forged.record_id))
                     await client.publish(up_topic(forged.kit_id, forged.kind), pack([forged]), qos=1)
                 await asyncio.sleep(_PAUSE_S)
 
@@ -106,4 +109,6 @@ class Attacker:
             return None
         records = [one for one in items if isinstance(one, Envelope) and one.sequence is not None]
         seen = self._rng.choice(records) if records else None
-        return None if seen is None or str(seen.record_id) in self.sent or seen.key_id == self._key.key_id else seen
+        if seen is None or str(seen.record_id) in self.sent:
+            return None
+        return None if seen.payload.endswith(" ") else seen  # no kit writes it so, but we do

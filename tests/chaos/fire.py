@@ -247,7 +247,7 @@ class _Scene:
 
     def account(self) -> None:
         """Note what the processes did."""
-        self._report.attacks = len(self.attacker.sent)
+        self._report.attacks = len(self.attacker.sent) + len(self.attacker.altered)
         for victim in [*self.fleets, *self.workers]:
             for status, times in victim.ended_by_itself.items():
                 self._report.ended[f"{victim.name.split()[0]} ended with status {status}"] += times
@@ -261,7 +261,7 @@ class _Scene:
         folders = [folder for n in range(len(self.fleets)) for folder in sorted((self._data_dir(n) / "kits").iterdir())]
         with open_store(self.url, create=False) as store:
             truth = read_truth(self._truth(n) for n in range(len(self.fleets)))
-            return judge_book(store, truth, folders, self.attacker.sent)
+            return judge_book(store, truth, folders, self.attacker.sent, self.attacker.altered)
 
     def _data_dir(self, number: int) -> Path:
         return self._options.folder / f"kits-{number}" / "fleet"

@@ -170,7 +170,7 @@ def test_a_forgery_comes_in_only_where_nobody_knows_the_kits_key(tmp_path: Path)
         genuine = kit.commit(Draft(new_record_id(), MessageKind.MESSAGE, CAPTURE, 1, '{"text":"It went well."}'))
         public = kit.signing_key.public
     forged = list(forgeries(genuine, KeyPemFile.make(tmp_path / "attacker.pem")))
-    assert len({envelope.record_id for envelope in [genuine, *forged]}) == len(forged) + 1
+    assert len({envelope.record_id for envelope in forged}) == len(forged)
     now = datetime.now(UTC)
     for one in forged:
         with open_store(f"sqlite:///{tmp_path}/{one.record_id}.db") as open_book:
@@ -178,8 +178,7 @@ def test_a_forgery_comes_in_only_where_nobody_knows_the_kits_key(tmp_path: Path)
         assert ack.status is AckStatus.STORED
     with open_store(f"sqlite:///{tmp_path}/book.db") as book:
         book.enrolment.enter_key(genuine.kit_id, public)
-        acks = [ack for one in forged for ack in book.ingest(one.kit_id, [one], now)]
-        assert all(ack.status is AckStatus.REJECTED for ack in acks)
+        assert [ack for one in forged for ack in book.ingest(one.kit_id, [one], now)] == []
         (ack,) = book.ingest(genuine.kit_id, [genuine], now)
         assert ack.status is AckStatus.STORED
         found = book.audit()

@@ -13,6 +13,7 @@ from gonio.cloud_sink.schema import DAY_ENTRIES, QUARANTINE, RECORDS
 from gonio.cloud_sink.schema_identity import KIT_KEYS
 from gonio.cloud_sink.schema_kinds import CHECK_INS, VOIDS
 from gonio.cloud_sink.store import Store
+from gonio.cloud_sink.verify import Standing
 from gonio.gateway.store import KitStore
 from gonio.identity.keys import PublicKey
 from gonio.identity.signatures import signed_by
@@ -66,7 +67,11 @@ def read_truth(files: Iterable[Path]) -> list[Line]:
 
 
 def judge_book(
-    store: Store, truth: Sequence[Line], kits: Iterable[Path], attacks: AbstractSet[str] = frozenset()
+    store: Store,
+    truth: Sequence[Line],
+    kits: Iterable[Path],
+    attacks: AbstractSet[str] = frozenset(),
+    altered: AbstractSet[str] = frozenset(),
 ) -> Verdict:
     """Compare.
 
@@ -75,6 +80,7 @@ def judge_book(
         truth: the lines of truth.
         kits: the kits' data directories.
         attacks: the ids of records that an attacker sent.
+        altered: the ids of genuine records of which an attacker sent other content.
     """
     columns = RECORDS.c
     with store._engine.connect() as connection:
@@ -85,7 +91,7 @@ def judge_book(
         sound = _sound(store, connection)
         unproven = _unproven(connection)
         quarantined = [str(row[0]) for row in connection.execute(select(QUARANTINE.c.record_id))]
-    wrongly = sum(record_id not in attacks for record_id in quarantined)
+    wrongly = sum(record_id not in attacks | altered for record_id in quarantined)
     there = {(kit, sequence, str(record_id)): bytes(content) for record_id, kit, _, sequence, content in rows}
     asked = {(line["kit"], line["sequence"], line["record_id"]): bytes.fromhex(line["sha256"]) for line in truth}
     expected = expected_ledger(truth)
@@ -107,7 +113,7 @@ def judge_book(
         ledger=expected.differences(found),
         unproven=unproven,
         forged=len(attacks & {record_id for _, _, record_id in there}),
-        refused=len(attacks & set(quarantined)),
+        refused=len((attacks | altered) & set(quarantined)),
         audit=sound + _audit(store, wrongly),
     )
 
@@ -151,6 +157,8 @@ def _audit(store: Store, wrongly: int) -> tuple[str, ...]:
     by_kit: defaultdict[str, int] = defaultdict(int)
     for gap in found.gaps:
         by_kit[gap.kit_id] += 1
+    found_proof = store.proof.verify()
+    faults["unproven"] = found_proof.records - found_proof.counts[Standing.PROVEN]
     return tuple(f"the audit finds {many} {what}" for what, many in faults.items() if many) + tuple(
         f"kit {kit}: {many} gaps" for kit, many in by_kit.items()
     )
