@@ -41,7 +41,8 @@ _LEET: Final = str.maketrans("@$01345!", "asoleasi")
 
 def is_common(password: str) -> bool:
     """Tell whether a casefolded password without spaces is one of these."""
-    return _is_repeated(password) or any(_is_made_of_words(text) for text in (password, password.translate(_LEET)))
+    bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", password)  # first, for the digits around a word are no letters
+    return _is_repeated(password) or any(_is_made_of_words(text) for text in (password, bare.translate(_LEET)))
 
 
 def _is_repeated(text: str) -> bool:
