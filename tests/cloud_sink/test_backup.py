@@ -220,7 +220,7 @@ NTH = "SELECT record_id FROM records ORDER BY record_id LIMIT 1 OFFSET "
     [
         (f"UPDATE records SET payload = '{{}}' WHERE record_id = ({NTH}26)", "table records, rows 21 to 40"),  # noqa: S608
         (f"UPDATE records SET received_at = '2026' WHERE record_id = ({NTH}49)", "rows 41 to 50"),  # noqa: S608
-        ("DELETE FROM day_entries; DELETE FROM sessions WHERE rowid = 1", "table sessions, rows 1 to 20"),
+        (f"DELETE FROM day_entries; DELETE FROM sessions WHERE record_id = ({NTH}0)", "table sessions, rows 1 to 20"),  # noqa: S608
         ("INSERT INTO clinics VALUES ('00000000000070008000000000000009', 'x', 'UTC')", "table clinics, rows 1 to 1"),
         ("DELETE FROM records", "table records, rows 1 to 20"),
     ],

@@ -132,7 +132,7 @@ class StoreMachine(RuleBasedStateMachine):
             outbox.send_again(db, self.store.outbox_id, first, last)
         for number in self.kept():
             record_id = self.drafts[number - 1].record_id
-            if first <= number <= last and self.state[record_id] == "acknowledged":
+            if first <= number <= last:  # also what it refused: it would not ask for it to refuse it again
                 self.state[record_id] = "pending"
 
     @rule()
