@@ -9,11 +9,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
-from typing import Final, Literal, NoReturn, TypeAlias
+from typing import Final, Literal, NoReturn, Self, TypeAlias
 
 import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
@@ -80,6 +81,11 @@ class _Look:
     pending: list[int]
     urgent: list[int]
     at_hand: dict[int, Envelope]
+
+    def without(self, answered: AbstractSet[int]) -> Self:
+        """Leave out what was answered while the outbox was looked at: it would seem never to have been sent."""
+        pending, urgent = ([n for n in numbers if n not in answered] for numbers in (self.pending, self.urgent))
+        return replace(self, pending=pending, urgent=urgent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,7 @@ class Uplink:
         self._owed_s: float | None = None  # since when the clinic owes its word on something
         self._patience_s = self._timing.silence_s
         self._probe_s = 0.0  # when a silent clinic is next sent a record
+        self._lately: set[int] = set()  # since the outbox was last looked at: a look may have begun before
         self._fresh = False  # something was committed since the outbox was last looked at
         hooks = hooks or UplinkHooks()
         self._on_change = hooks.on_change
@@ -280,7 +287,9 @@ class Uplink:
             now_s = loop.time()
             self._watch(now_s)
             try:
+                self._lately.clear()
                 look = await asyncio.to_thread(self._look, self._window.reach, self._window.numbers)
+                look = look.without(self._lately)
                 chosen = self._window.choose(look.pending, now_s, look.urgent)
                 if self._status.unanswered is not None:
                     chosen = self._probes(chosen, look.urgent, now_s)
@@ -392,6 +401,7 @@ class Uplink:
             self._note(unreadable=self._downlink.unreadable, received=self._downlink.received)
             if settled:
                 self._window.settled(settled)
+                self._lately.update(settled)
                 self._failures = 0
                 self._way.worked()
                 if self._status.unanswered is not None:  # it is back: what it missed goes at once
