@@ -6,15 +6,18 @@ usage digital signature, one extended key usage: client for kits and workers, se
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from gonio.errors import UsageError
 from gonio.identity.keys import KeyFaultError, SigningKey, key_id, p256, public_der
+
+#: All that the library raises for what is no certificate or request, or one that it does not know.
+_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, KeyFaultError)
 
 
 class CertificateError(UsageError):
@@ -53,7 +56,7 @@ class Certificate:
             certificate = x509.load_pem_x509_certificate(data)
             public = public_der(p256(certificate.public_key()))
             name = common_name(certificate.subject)
-        except (ValueError, KeyFaultError) as error:
+        except _UNREADABLE as error:
             raise CertificateError("this is no certificate of a P-256 key in PEM") from error
         return cls(
             certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"),
@@ -78,7 +81,7 @@ class Certificate:
         own, above = (x509.load_pem_x509_certificate(one.pem.encode()) for one in (self, authority))
         try:
             own.verify_directly_issued_by(above)
-        except (ValueError, TypeError, InvalidSignature):
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             return False
         return True
 
@@ -100,7 +103,7 @@ def read_request(pem: bytes, name: str) -> x509.CertificateSigningRequest:
         p256(request.public_key())
         asked = common_name(request.subject)
         signed = request.is_signature_valid
-    except (ValueError, KeyFaultError) as error:
+    except _UNREADABLE as error:
         raise CertificateError("this is no certificate request of a P-256 key in PEM") from error
     if not signed:
         raise CertificateError("the certificate request is not signed by its own key")
