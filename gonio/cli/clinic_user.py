@@ -193,4 +193,4 @@ def _base(url: str) -> str:
 
 def _echo_link(base: str, invitation: "Invitation") -> None:
     typer.echo(f"good once, until {invitation.expires_at.isoformat(timespec='minutes')}:")
-    typer.echo(f"{base}/invitation#{invitation.token}")
+    typer.echo(f"{base}/join/{invitation.token}")

@@ -200,18 +200,18 @@ def test_users_on_the_command_line(at: tuple[str, ...]) -> None:
     url = ("--url", "https://review.clinic.example:8600/")
     said = run("user", "invite", "Ann@C.example", "--name", "Ann", "--role", "admin", *url, *at)
     link = said.splitlines()[-1]
-    assert link.startswith("https://review.clinic.example:8600/invitation#")
+    assert link.startswith("https://review.clinic.example:8600/join/")
     again = run("user", "invite", "ann@c.example", "--name", "Ann", "--role", "admin", *url, *at).splitlines()[-1]
     assert again != link
     listed = run("user", "list", *at)
     assert "admin      invited   none                   ann@c.example" in listed
-    assert link.partition("#")[2] not in listed
+    assert link.rpartition("/")[2] not in listed
     run("user", "role", "ann@c.example", "biller", *at)
     run("user", "disable", "ann@c.example", *at)
     assert "disabled" in run("user", "list", *at)
     assert "invited" in run("user", "enable", "ann@c.example", *at)
     run("user", "unlock", "ann@c.example", *at)
-    assert "/invitation#" in run("user", "reset", "ann@c.example", *url, *at)
+    assert "/join/" in run("user", "reset", "ann@c.example", *url, *at)
     with pytest.raises(UsageError, match="no user"):
         run("user", "disable", "ann@c.example", "--clinic", other, *at)
 
