@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gonio.cli import clinic_authority, clinic_broker, clinic_down, clinic_enrolment, clinic_kit, clinic_user
+from gonio.cli import (
+    clinic_authority,
+    clinic_broker,
+    clinic_down,
+    clinic_enrolment,
+    clinic_kit,
+    clinic_stock,
+    clinic_user,
+)
 from gonio.cli.operator import operator
 from gonio.cli.options import StoreUrl
 
@@ -15,6 +23,7 @@ app = typer.Typer(help="Patients of the clinic, which kit is whose, and what is 
 patient = typer.Typer(help="Patients.", no_args_is_help=True)
 app.add_typer(patient, name="patient")
 app.add_typer(clinic_kit.app, name="kit")
+app.add_typer(clinic_stock.app, name="stock")
 app.add_typer(clinic_authority.app, name="authority")
 app.add_typer(clinic_enrolment.app, name="enrolment")
 app.command("broker")(clinic_broker.broker)

@@ -58,7 +58,7 @@ def serve(
             # ended by a service manager as calmly as by Ctrl-C
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         accounts = book.accounts(key, lifetimes=Lifetimes(idle=timedelta(minutes=idle_minutes)))
-        house = House(accounts, book.of_clinic, secure=tls is not None)
+        house = House(accounts, book.of_clinic, book.stock, secure=tls is not None)
         if not accounts.has_users():
             typer.echo("Nobody can sign in yet: invite the first administrator (gonio clinic user invite --help)")
         await serve_pages(

@@ -49,6 +49,9 @@ class Action(StrEnum):
     KEY_RENEWED = "key-renewed"
     KEYS_REVOKED = "keys-revoked"
     CERTIFICATE_ENTERED = "certificate-entered"
+    BOX_ENTERED = "box-entered"
+    BOX_MOVED = "box-moved"
+    BOX_SENSORS = "box-sensors-named"
 
 
 @dataclass(frozen=True, slots=True)

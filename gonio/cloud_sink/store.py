@@ -5,7 +5,7 @@ worker thread. SQLite has one writer at a time; on PostgreSQL any number of work
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from uuid import UUID
@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, Row, Select, func, select
 from sqlalchemy.exc import DBAPIError
 
-from gonio.cloud_sink import admin, audit_log
+from gonio.cloud_sink import admin, audit_log, down, stock_life
 from gonio.cloud_sink.admission import Admission, keys_of_kits
 from gonio.cloud_sink.audit import Audit
 from gonio.cloud_sink.audit_log import Action, Entry
@@ -29,7 +29,8 @@ from gonio.cloud_sink.proof import Proof
 from gonio.cloud_sink.retention import Expired, expired, remove_expired
 from gonio.cloud_sink.said import Said, in_force
 from gonio.cloud_sink.schema import HOME_CLINIC, KITS, PATIENTS, QUARANTINE, RECORDS, SESSIONS
-from gonio.messages import Ack, BadRecord, Envelope, SessionSummary
+from gonio.cloud_sink.stock import StockRoom
+from gonio.messages import Ack, AllowSensors, BadRecord, Envelope, SessionSummary
 
 if TYPE_CHECKING:
     from gonio.cloud_sink.accounts import Accounts, Lifetimes, Passwords
@@ -60,6 +61,7 @@ class Store:
     Attributes:
         down: what the clinic sends to its kits.
         enrolment: how kits become the clinic's.
+        stock: where their boxes are.
 
     Every method raises StoreUnavailableError when the book cannot be used just now (try again) and StoreError
     when it is damaged or refuses a change.
@@ -72,6 +74,7 @@ class Store:
         self._writer = writer(engine)
         self.down = DownOutbox(engine)
         self.enrolment = EnrolmentDesk(engine, actor)
+        self.stock = StockRoom(engine, actor)
 
     def __enter__(self) -> Self:
         return self
@@ -180,13 +183,20 @@ class Store:
         """Give a kit to a patient from a moment on; it is taken from whoever had it then.
 
         What the kit captured from that moment on belongs to this patient, also where it arrived before this call. A
-        kit that is not entered yet is entered. Binding again to the patient who has it already changes nothing.
+        kit that is not entered yet is entered. Binding again to the patient who has it already changes nothing. Its box
+        becomes active, and the kit is told which sensors are in that box.
 
         Raises:
-            UsageError: no such patient, no kit id, or the kit was given to somebody at that moment or later.
+            UsageError: no such patient, no kit id, the kit was given to somebody at that moment or later, or its box is
+                not ready for a patient: lost, not clean, retired.
         """
         with store_errors(), self._writer.begin() as connection:
             if admin.bind_kit(connection, kit_id, patient_id, since=since, side=side):
+                now = datetime.now(UTC)
+                box = stock_life.given(connection, kit_id, patient_id, by=self._actor, at=now)
+                if box is not None and box.thigh_sensor and box.shank_sensor:
+                    told = AllowSensors(do="sensors", thigh=box.thigh_sensor, shank=box.shank_sensor)
+                    down.queue(connection, kit_id, told, actor=self._actor, now=now)
                 detail = {"patient_id": str(patient_id), "since": since.isoformat(), "side": side}
                 self._note_kit(connection, Action.KIT_BOUND, kit_id, detail)
 
@@ -198,6 +208,7 @@ class Store:
         """
         with store_errors(), self._writer.begin() as connection:
             admin.unbind_kit(connection, kit_id, at=at)
+            stock_life.taken(connection, kit_id, by=self._actor, at=datetime.now(UTC))
             self._note_kit(connection, Action.KIT_UNBOUND, kit_id, {"at": at.isoformat()})
 
     def rederive(self) -> None:

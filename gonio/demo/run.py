@@ -167,7 +167,9 @@ async def _pages(clinic: DemoClinic) -> AsyncIterator[tuple[str, str]]:
     Gives their address, and the ticket that signs this machine's browser in as long as the demo runs.
     """
     ticket = secrets.token_urlsafe(16)
-    house = House(clinic.book.accounts(clinic.folder.pages_key()), clinic.book.of_clinic, ticket=ticket)
+    house = House(
+        clinic.book.accounts(clinic.folder.pages_key()), clinic.book.of_clinic, clinic.book.stock, ticket=ticket
+    )
     async with AsyncExitStack() as stack:
         try:
             address = await stack.enter_async_context(review_server(house))

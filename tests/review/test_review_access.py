@@ -51,6 +51,10 @@ MAY: dict[tuple[str, str], set[Role] | None] = {
     ("GET", "/completeness"): ALL,
     ("GET", "/completeness/kits/{kit_id}"): ALL,
     ("GET", "/completeness/quarantine"): ALL,
+    ("GET", "/stock"): {T, A, M, L},
+    ("GET", "/stock.csv"): {T, A, M, L},
+    ("GET", "/stock/{item_id}"): {T, A, M, L},
+    ("POST", "/stock/{item_id}"): {T, A, M},
     ("GET", "/log"): {M, L},
     ("GET", "/log/check"): ALL,
     ("POST", "/log/export"): {M, L},
@@ -72,6 +76,7 @@ class Clinic:
     patient: UUID
     kit: str
     record: UUID
+    box: UUID
     name: str
     cookies: dict[Role, str] = field(default_factory=dict)
     tokens: dict[Role, str] = field(default_factory=dict)
@@ -83,6 +88,7 @@ class Clinic:
             "patient_id": self.patient,
             "record_id": self.record,
             "kit_id": self.kit,
+            "item_id": self.box,
             "token": "x" * 43,
             "user_id": self.users[T],
         }
@@ -141,7 +147,8 @@ def clinic_of(store: Store, accounts: Accounts, name: str) -> Clinic:
         payload=make_session(reps=3, peak_deg=90).model_dump_json(),
     )
     store.ingest(kit, [envelope], now)
-    clinic = Clinic(clinic_id, patient, kit, record, name)
+    box = store.enrolment.add_box(f"box of {name}", clinic_id=clinic_id).item_id
+    clinic = Clinic(clinic_id, patient, kit, record, box, name)
     for role in Role:
         enter(accounts, clinic, role)
     return clinic
@@ -151,7 +158,7 @@ def clinic_of(store: Store, accounts: Accounts, name: str) -> Clinic:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with open_store(f"sqlite:///{tmp_path_factory.mktemp('book')}/book.sqlite") as store:
         accounts = store.accounts(bytes(32), passwords=Passwords(time_cost=1, memory_kib=64, parallelism=1))
-        app = create_app(House(accounts, store.of_clinic))
+        app = create_app(House(accounts, store.of_clinic, store.stock))
         own, other = (clinic_of(store, accounts, name) for name in ("north", "south"))
         yield World(app, store, accounts, own, other)
 
@@ -168,7 +175,7 @@ def test_every_route_has_a_rule_and_is_written_down_here(world: World) -> None:
 
 
 def test_a_route_without_a_rule_cannot_be_made(world: World) -> None:
-    app = create_app(House(world.accounts, world.store.of_clinic))
+    app = create_app(House(world.accounts, world.store.of_clinic, world.store.stock))
     with pytest.raises(LookupError, match="has no rule"):
         app.router.add_api_route("/forgotten", lambda: None, methods=["GET"])
 
@@ -416,7 +423,7 @@ async def test_a_wrong_password_and_an_unknown_login_look_the_same(world: World,
 
 def test_cookies_are_for_this_server_alone(world: World) -> None:
     for secure in (False, True):
-        house = House(world.accounts, world.store.of_clinic, secure=secure)
+        house = House(world.accounts, world.store.of_clinic, world.store.stock, secure=secure)
         given = house.keep(Response(), token="t", device="d").headers.getlist("set-cookie")  # noqa: S106
         for line in given:
             assert "HttpOnly" in line

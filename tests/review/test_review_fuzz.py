@@ -45,7 +45,7 @@ def accounts(store: Store) -> Accounts:
 
 def try_all(store: Store, accounts: Accounts, cookie: str, look: Callable[[str, Any], None]) -> int:
     """Send generated requests to every operation that the application describes; gives how many operations."""
-    app = create_app(House(accounts, store.of_clinic), names=["testserver"])
+    app = create_app(House(accounts, store.of_clinic, store.stock), names=["testserver"])
     schema = schemathesis.openapi.from_dict(app.openapi())
     results = list(schema.get_all_operations())
     operations = [result.ok() for result in results if isinstance(result, Ok)]

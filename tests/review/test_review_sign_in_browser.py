@@ -24,7 +24,7 @@ async def house(tmp_path: Path) -> AsyncIterator[tuple[House, Administration]]:
     with open_store(f"sqlite:///{tmp_path}/book.sqlite") as store:
         accounts = store.accounts(bytes(32), passwords=Passwords(time_cost=1, memory_kib=64, parallelism=1))
         store.add_patient("Alex Example", "America/New_York")
-        yield House(accounts, store.of_clinic), accounts.administration_of(HOME_CLINIC, "operator:test")
+        yield House(accounts, store.of_clinic, store.stock), accounts.administration_of(HOME_CLINIC, "operator:test")
 
 
 async def fits(page: Page) -> None:

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, insert, select, update
 from gonio.cloud_sink.enrolment.keys import KeyState, KitKey, key, keys_of
 from gonio.cloud_sink.schema import KITS
 from gonio.cloud_sink.schema_stock import KIT_CLAIMS, STOCK
+from gonio.cloud_sink.stock_states import BoxState
 from gonio.errors import PeerError, UsageError
 from gonio.identity.claim import digest, new_code
 from gonio.identity.keys import key_id as name_of
 
 LIFE: Final = timedelta(hours=24)
 LONGEST_LIFE: Final = timedelta(days=14)
+_GONE: Final = frozenset({BoxState.LOST.value, BoxState.RETIRED.value})
 
 
 class ClaimRefusedError(PeerError):
@@ -54,15 +56,18 @@ def make(connection: Connection, item_id: UUID, *, by: str, at: datetime, life: 
         The code, which is kept nowhere.
 
     Raises:
-        UsageError: no such box, or a life beyond LONGEST_LIFE.
+        UsageError: no such box, one that is lost or retired, or a life beyond LONGEST_LIFE.
     """
     if not timedelta(0) < life <= LONGEST_LIFE:
         raise UsageError(f"a claim code counts for at most {LONGEST_LIFE.days} days")
-    clinic_id = connection.execute(
-        select(STOCK.c.clinic_id).where(STOCK.c.item_id == item_id).with_for_update()
-    ).scalar_one_or_none()
-    if clinic_id is None:
+    box = connection.execute(
+        select(STOCK.c.clinic_id, STOCK.c.state).where(STOCK.c.item_id == item_id).with_for_update()
+    ).first()
+    if box is None:
         raise UsageError("there is no such box: list them with `gonio clinic stock list`")
+    if box.state in _GONE:
+        raise UsageError(f"this box is {box.state}: its kit is claimed no more (gonio clinic stock history)")
+    clinic_id = box.clinic_id
     unused = (KIT_CLAIMS.c.item_id == item_id, KIT_CLAIMS.c.used_at.is_(None), KIT_CLAIMS.c.expires_at > at)
     connection.execute(update(KIT_CLAIMS).where(*unused).values(expires_at=at))
     code = new_code()
@@ -108,13 +113,15 @@ def check(connection: Connection, claim: Claim, kit_id: str, public_key: bytes, 
         return known
     if claim.expires_at <= at:
         raise ClaimRefusedError("this claim code is too old: ask the clinic for a new one")
-    box = connection.execute(select(STOCK.c.kit_id).where(STOCK.c.item_id == claim.item_id)).scalar_one()
-    if box not in {None, kit_id}:
+    box, state = connection.execute(select(STOCK.c.kit_id, STOCK.c.state).where(STOCK.c.item_id == claim.item_id)).one()
+    if state in _GONE:
+        raise ClaimRefusedError(f"the clinic has entered this box as {state}: ask it for a new claim code")
+    if box not in {None, kit_id} and any(one.state is not KeyState.REVOKED for one in keys_of(connection, box)):
         raise ClaimRefusedError("this claim code is of a box with another kit: ask the clinic for a new one")
     owner = connection.execute(select(KITS.c.clinic_id).where(KITS.c.kit_id == kit_id)).scalar_one_or_none()
     if owner not in {None, claim.clinic_id}:
         raise ClaimRefusedError("this kit is another clinic's: that one has to let it go first")
-    if box is None and keys_of(connection, kit_id):
+    if box != kit_id and keys_of(connection, kit_id):
         raise ClaimRefusedError("a kit of this name is enrolled already: use the code of its own box")
     if (known := key(connection, key_id)) is not None and (known.kit_id != kit_id or known.state is KeyState.REVOKED):
         raise ClaimRefusedError("this key does not count any more: wipe the kit (gonio gateway wipe), then claim it")
@@ -125,8 +132,4 @@ def use(connection: Connection, claim: Claim, kit_id: str, public_key: bytes, *,
     """Note that a kit has claimed: the code counts no more, and the box has this kit. The kit's row must be there."""
     values = {"used_at": at, "kit_id": kit_id, "key_id": name_of(public_key)}
     connection.execute(update(KIT_CLAIMS).where(KIT_CLAIMS.c.claim_id == claim.claim_id).values(values))
-    connection.execute(
-        update(STOCK)
-        .where(STOCK.c.item_id == claim.item_id, STOCK.c.kit_id.is_(None))
-        .values(kit_id=kit_id, changed_at=at)
-    )
+    connection.execute(update(STOCK).where(STOCK.c.item_id == claim.item_id).values(kit_id=kit_id))

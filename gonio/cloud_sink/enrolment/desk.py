@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, insert
 
-from gonio.cloud_sink import audit_log
+from gonio.cloud_sink import audit_log, stock_life
 from gonio.cloud_sink.audit_log import Action, Entry
 from gonio.cloud_sink.engine import reader, store_errors, writer
 from gonio.cloud_sink.enrolment import claims
@@ -21,6 +21,7 @@ from gonio.cloud_sink.enrolment.claims import ClaimRefusedError
 from gonio.cloud_sink.enrolment.keys import KeyState, KitKey
 from gonio.cloud_sink.schema import HOME_CLINIC
 from gonio.cloud_sink.schema_stock import STOCK
+from gonio.cloud_sink.stock_states import BoxEvent, BoxState
 from gonio.errors import UsageError
 from gonio.identity.authority import Revoked
 from gonio.identity.certificates import Certificate, CertificateError, read_request
@@ -81,7 +82,10 @@ class EnrolmentDesk:
         now, item_id = datetime.now(UTC), uuid4()
         with store_errors(), self._writer.begin() as connection:
             row = {"item_id": item_id, "clinic_id": clinic_id, "label": label, "serial": serial, "kit_id": None}
-            connection.execute(insert(STOCK).values(row | {"state": "in-stock", "changed_at": now}))
+            connection.execute(insert(STOCK).values(row | {"state": BoxState.IN_STOCK.value, "changed_at": now}))
+            entered = stock_life.hold(connection, item_id)
+            if entered is not None:
+                stock_life.note(connection, entered, BoxEvent.ENTERED, by=self._actor, at=now)
             code = claims.make(connection, item_id, by=self._actor, at=now, life=life)
             entry = Entry(clinic_id, self._actor, Action.CLAIM_MADE, "box", str(item_id))
             audit_log.append(connection, [entry], at=now)
@@ -154,7 +158,9 @@ class EnrolmentDesk:
         with store_errors(), self._writer.begin() as connection:
             known = kit_keys.key(connection, certificate.key_id)
             if known is None or known.certificate is not None or known.kit_id != certificate.name:
-                raise UsageError("no kit waits for this certificate: list them with `gonio clinic kit list`")
+                raise UsageError(
+                    "no kit waits for this certificate: look at the kit's keys (gonio clinic kit keys KIT)"
+                )
             kit_keys.certify(connection, known.key_id, certificate)
             self._issued(connection, known, datetime.now(UTC), self._actor)
         return known.kit_id
@@ -207,6 +213,7 @@ class EnrolmentDesk:
                     request=request.decode("ascii"),
                 )
                 claims.use(connection, found, kit_id, public, at=now)
+                stock_life.claimed(connection, found.item_id, by=_ACTOR, at=now)
                 return self._entered(connection, public, now, Action.KIT_CLAIMED)
         raise refused
 

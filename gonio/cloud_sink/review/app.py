@@ -27,6 +27,7 @@ from gonio.cloud_sink.review.patients_view import view_patients
 from gonio.cloud_sink.review.rules import LISTS, TREATING
 from gonio.cloud_sink.review.session_view import SENSOR_FACTS, view_session
 from gonio.cloud_sink.review.sign_in_pages import SignInPages
+from gonio.cloud_sink.review.stock_pages import StockPages
 from gonio.errors import GonioError
 from gonio.web.forms import BodyLimit
 from gonio.web.pages import STATIC
@@ -94,6 +95,7 @@ def create_app(
     review = _Review(house, maker, now)
     get, post = ["GET"], ["POST"]
     sign_in, account, admin = SignInPages(house, maker), AccountPages(house, maker), AdminPages(house, maker)
+    stock = StockPages(house, maker)
     for path, endpoint, methods in (
         ("/", review.root, get),
         ("/sign-in", sign_in.form, get),
@@ -113,6 +115,10 @@ def create_app(
         ("/completeness", review.completeness, get),
         ("/completeness/kits/{kit_id}", review.kit, get),
         ("/completeness/quarantine", review.quarantine, get),
+        ("/stock", stock.list, get),
+        ("/stock.csv", stock.csv, get),
+        ("/stock/{item_id}", stock.box, get),
+        ("/stock/{item_id}", stock.change, post),
         ("/log", admin.log, get),
         ("/log/check", review.log, get),
         ("/log/export", admin.export, post),

@@ -17,6 +17,7 @@ from gonio.cloud_sink.accounts import Accounts, Identity
 from gonio.cloud_sink.accounts.sessions import DEVICE_LIFE
 from gonio.cloud_sink.review.book import ClinicBook
 from gonio.cloud_sink.review.rules import RULES, Rule
+from gonio.cloud_sink.stock import StockRoom
 from gonio.web.forms import bears_token, is_own
 
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 - the name of a field
@@ -40,12 +41,14 @@ class House:
     Attributes:
         accounts: who may use them.
         book_of: what each clinic may read.
+        stock: the boxes; its methods are told the clinic.
         secure: whether they are served over TLS, so that cookies go nowhere else.
         ticket: lets a browser on this machine in as the demo's therapist; None where there is no demo.
     """
 
     accounts: Accounts
     book_of: BookOf
+    stock: StockRoom
     secure: bool = False
     ticket: str | None = None
 

@@ -19,6 +19,7 @@ from gonio.web.words import clock, count, day
 _PLACES: Final = (
     ("/patients", "Patients"),
     ("/completeness", "Completeness"),
+    ("/stock", "Stock"),
     ("/users", "Users"),
     ("/log", "Audit log"),
     ("/account", "Your account"),

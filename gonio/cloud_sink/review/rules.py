@@ -2,7 +2,8 @@
 
 Clinical pages (a patient's sessions, curves, what they said) are for those who treat: therapist and assistant. Others
 who have a reason open one patient for an hour, and everybody who looks after the log sees it (HIPAA's emergency access,
-45 CFR 164.312(a)(2)(ii)). A biller sees who has how many days with data, and whether all records are here.
+45 CFR 164.312(a)(2)(ii)). A biller sees who has how many days with data, and whether all records are here. Boxes
+are moved by those who treat and by administrators.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ EVERYBODY: Final = frozenset(Role)
 TREATING: Final = frozenset({Role.THERAPIST, Role.ASSISTANT})
 LISTS: Final = TREATING | {Role.BILLER}
 OVERSIGHT: Final = frozenset({Role.ADMIN, Role.AUDITOR})
+PACKING: Final = TREATING | {Role.ADMIN}
+STOCK: Final = TREATING | OVERSIGHT
 NOBODY: Final = frozenset[Role]()
 
 Subject: TypeAlias = Literal["patient", "session"]
@@ -57,6 +60,10 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("GET", "/completeness"): _ALL,
     ("GET", "/completeness/kits/{kit_id}"): _ALL,
     ("GET", "/completeness/quarantine"): _ALL,
+    ("GET", "/stock"): Rule(STOCK),
+    ("GET", "/stock.csv"): Rule(STOCK),
+    ("GET", "/stock/{item_id}"): Rule(STOCK),
+    ("POST", "/stock/{item_id}"): Rule(PACKING),
     ("GET", "/log"): Rule(OVERSIGHT),
     ("GET", "/log/check"): _ALL,
     ("POST", "/log/export"): Rule(OVERSIGHT),
