@@ -11,7 +11,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 PINS := sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p'
 ARGS ?=
 
-.PHONY: help setup demo test lint check bench chaos build pictures update clean
+.PHONY: help setup demo test lint check bench chaos build pictures update advisories clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -78,6 +78,9 @@ update: $(VENV)/.ready ## Lock the newest releases that fit pyproject.toml, with
 	@$(PINS) requirements/dev.txt > requirements/pins && $(LOCK) --constraint requirements/pins --output-file requirements/run.txt pyproject.toml
 	@$(LOCK) --constraint requirements/pins --extra dev --extra bench --output-file requirements/bench.txt pyproject.toml
 	@rm requirements/pins && rm -rf $(VENV) && $(MAKE) setup
+
+advisories: $(VENV)/.ready ## Read the known vulnerabilities of locked packages anew (FROM=folder of a PyPA advisory database)
+	@$(BIN)/python tests/supply/advisories.py $(FROM)
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -109,9 +109,8 @@ class KeyPemFile:
             raise KeyFaultError(f"the key {path} cannot be read ({error.strerror})") from error
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise KeyFaultError(f"{path} holds no private key without a passphrase in PEM") from error
-        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey) or not isinstance(loaded.curve, ec.SECP256R1):
             raise KeyFaultError(f"{path} holds no key of the curve P-256")
-        p256(loaded.public_key())
         self._key = loaded
         self.pem_file = path
 

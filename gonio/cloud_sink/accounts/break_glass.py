@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, insert, select
 
 from gonio.cloud_sink import audit_log
-from gonio.cloud_sink.accounts.model import Grant, Identity, NoSuchError
+from gonio.cloud_sink.accounts.model import Grant, Identity, NoSuchError, Role
 from gonio.cloud_sink.accounts.notes import Event
 from gonio.cloud_sink.audit_log import Entry
 from gonio.cloud_sink.schema import PATIENTS
@@ -19,6 +19,8 @@ OPEN_FOR: Final = timedelta(hours=1)
 #: How long administrators and auditors are told.
 SHOWN_FOR: Final = timedelta(days=7)
 MIN_REASON: Final = 10
+#: Who treats sees every patient anyway: for them there is no glass.
+_TREATING: Final = frozenset({Role.THERAPIST, Role.ASSISTANT})
 MAX_REASON: Final = 500
 
 
@@ -26,9 +28,11 @@ def grant(connection: Connection, identity: Identity, patient_id: UUID, reason: 
     """Open a patient of the user's own clinic to them.
 
     Raises:
-        UsageError: no proper reason.
+        UsageError: no proper reason, or a role that needs none.
         NoSuchError: the clinic has no such patient.
     """
+    if identity.role in _TREATING:
+        raise UsageError("whoever treats opens the patient's page as always: nothing was opened")
     reason = reason.strip()
     if not MIN_REASON <= len(reason) <= MAX_REASON or not reason.isprintable():
         raise UsageError(f"say why, in {MIN_REASON} to {MAX_REASON} printable characters: it stands in the audit log")

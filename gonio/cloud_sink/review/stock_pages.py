@@ -115,6 +115,7 @@ class StockPages:
             status=400 if error else 200,
             box=_row(box),
             moves=[(to.value, WORDS[to]) for to in MOVES[box.state]],
+            move_names={to.value for to in MOVES[box.state]},
             may=identity.role in RULES["POST", "/stock/{item_id}"].roles,
             connects=box.may_connect,
             thigh=box.thigh_sensor or "",

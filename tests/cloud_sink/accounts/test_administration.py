@@ -145,6 +145,10 @@ def test_breaking_the_glass(accounts: Accounts, people: People, clock: Clock, st
     for bad in ("", "short", "x" * 501, "with a line\nbreak in it"):
         with pytest.raises(UsageError, match="say why"):
             accounts.break_glass(chief.identity, patient, bad)
+    for role in (Role.THERAPIST, Role.ASSISTANT):
+        treating = people.add(f"{role}@c.example", role)
+        with pytest.raises(UsageError, match="whoever treats"):
+            accounts.break_glass(treating.identity, patient, why)
     grant = accounts.break_glass(chief.identity, patient, why)
     assert accounts.opened(chief.identity, patient) == grant
     assert accounts.opened(chief.identity, another) is None
