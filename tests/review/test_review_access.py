@@ -223,7 +223,7 @@ async def test_what_is_another_clinics_is_not_there(
     )
     nothing = await ask_app(
         world.app,
-        re.sub(r"\{kit_id\}", "kit-nowhere", re.sub(r"\{(patient|record|user)_id\}", str(UUID(int=9)), path)),
+        re.sub(r"\{kit_id\}", "kit-nowhere", re.sub(r"\{(patient|record|user|item)_id\}", str(UUID(int=9)), path)),
         method=method,
         cookie=world.own.cookies[role],
         form=form if method == "POST" else b"",

@@ -106,7 +106,7 @@ def _releases(part: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def gather(folder: Path) -> list[tuple[Advisory, str]]:
-    """Read all OSV files (YAML and JSON) under a folder that concern packages of our locks, each with when it changed."""
+    """Read all OSV files (YAML and JSON) under a folder that concern packages of our locks, each with its date."""
     names = locked("dev").keys() | locked("bench").keys()
     found = []
     for file in sorted(folder.rglob("*")):
