@@ -5,7 +5,7 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gonio.cloud_sink.accounts import AccountError, Outcome, StepUpNeededError
+from gonio.cloud_sink.accounts import AccountError, Outcome, Passkey, StepUpNeededError
 from gonio.cloud_sink.review.gate import House, field, identity_of, token_of
 from gonio.cloud_sink.review.page import PageMaker
 from gonio.web.words import clock, day
@@ -84,5 +84,11 @@ class AccountPages:
             error=error,
             login=identity.login,
             lines=lines,
+            passkeys=[_passkey(one) for one in self._accounts.passkeys(identity)],
             codes_left=0 if pending is None else pending.recovery_codes,
         )
+
+
+def _passkey(one: Passkey) -> dict[str, object]:
+    used = "not used yet" if one.used_at is None else f"last used {day(one.used_at)}"
+    return {"passkey_id": one.passkey_id, "name": one.name, "made": day(one.added_at), "used": used}

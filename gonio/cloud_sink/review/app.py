@@ -22,6 +22,7 @@ from gonio.cloud_sink.review.days_view import view_days
 from gonio.cloud_sink.review.gate import Forbidden, House, SignInNeeded, guarded, identity_of, sign_in_path
 from gonio.cloud_sink.review.kit_view import REFUSALS_SHOWN, refusal_table, view_kit
 from gonio.cloud_sink.review.page import PageMaker
+from gonio.cloud_sink.review.passkey_pages import PasskeyPages
 from gonio.cloud_sink.review.patient_view import view_patient
 from gonio.cloud_sink.review.patients_view import view_patients
 from gonio.cloud_sink.review.rules import LISTS, TREATING
@@ -95,7 +96,7 @@ def create_app(
     review = _Review(house, maker, now)
     get, post = ["GET"], ["POST"]
     sign_in, account, admin = SignInPages(house, maker), AccountPages(house, maker), AdminPages(house, maker)
-    stock = StockPages(house, maker)
+    stock, passkeys = StockPages(house, maker), PasskeyPages(house, maker)
     for path, endpoint, methods in (
         ("/", review.root, get),
         ("/sign-in", sign_in.form, get),
@@ -104,6 +105,8 @@ def create_app(
         ("/sign-in/factor", sign_in.take_factor, post),
         ("/sign-in/set-up", sign_in.set_up_form, get),
         ("/sign-in/set-up", sign_in.set_up, post),
+        ("/sign-in/set-up/passkey", passkeys.make, post),
+        ("/sign-in/passkey", passkeys.prove, post),
         ("/sign-out", sign_in.sign_out, post),
         ("/join/{token}", sign_in.join_form, get),
         ("/join/{token}", sign_in.join, post),
@@ -126,6 +129,7 @@ def create_app(
         ("/account/password", account.change_password, post),
         ("/account/recovery-codes", account.new_codes, post),
         ("/account/sessions/end", account.end_sessions, post),
+        ("/account/passkeys/remove", passkeys.remove, post),
         ("/users", admin.users, get),
         ("/users/invite", admin.invite, post),
         ("/users/{user_id}", admin.change_user, post),

@@ -56,18 +56,26 @@ class SignInPages:
             return self._form(request, error=_AGAIN)
         if pending.stage is Stage.ENROL:
             return RedirectResponse("/sign-in/set-up", status_code=303)
-        return self._page(request, "factor.html", error="", next=_next(request))
+        return self._page(request, "factor.html", error="", next=_next(request), passkeys=pending.passkeys)
 
     def take_factor(self, request: Request) -> Response:
         """Take a code of the app, or a recovery code."""
         token = token_of(self._house, request)
-        if self._accounts.pending(token) is None:
+        pending = self._accounts.pending(token)
+        if pending is None:
             return self._form(request, error=_AGAIN)
         code = "".join(field(request, "code").split())
         step = self._accounts.second_factor(token, code, source=_source(request), device=self._device(request))
         if step.outcome in {Outcome.REFUSED, Outcome.WAIT}:
             error = _said(step, _WRONG_CODE)
-            return self._page(request, "factor.html", status=_status(step), error=error, next=_next(request))
+            return self._page(
+                request,
+                "factor.html",
+                status=_status(step),
+                error=error,
+                next=_next(request),
+                passkeys=pending.passkeys,
+            )
         return self._on(request, step)
 
     def set_up_form(self, request: Request) -> Response:
