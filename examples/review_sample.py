@@ -3,7 +3,7 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from statistics import fmean, pstdev
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from examples.completeness_sample import SILENT, TROUBLED, SampleProof
 from gonio.cloud_sink.model import PatientRow, SessionRow
+from gonio.cloud_sink.said import CheckInRow, VoidRow
 from gonio.messages import AngleCurve, GoalReport, RepReport, SensorReport, SessionSummary, SetReport
 
 #: The moment at which the samples are looked at.
@@ -225,6 +226,8 @@ class SampleBook:
     rows: list[SessionRow] = field(default_factory=list)
     proof: SampleProof = field(default_factory=SampleProof)
     noted: list[tuple[str, UUID, str, str]] = field(default_factory=list)
+    said: dict[UUID, list[CheckInRow]] = field(default_factory=dict)
+    struck: dict[UUID, list[VoidRow]] = field(default_factory=dict)
 
     def add_patient(self, name: str, time_zone: str = "America/New_York") -> UUID:
         """Add a patient and give the id."""
@@ -287,6 +290,17 @@ class SampleBook:
         """As the store."""
         rows = [row for row in self.rows if row.patient_id == patient_id and (before is None or row.captured < before)]
         return sorted(rows, key=lambda row: row.captured, reverse=True)[:limit]
+
+    def check_ins(
+        self, patient_id: UUID, /, *, limit: int = 100, before: datetime | None = None
+    ) -> Sequence[CheckInRow]:
+        """As the store."""
+        said = self.said.get(patient_id, [])
+        return [row for row in said if before is None or row.head.captured < before][:limit]
+
+    def struck_out(self, record_ids: Collection[UUID], /) -> Mapping[UUID, Sequence[VoidRow]]:
+        """As the store."""
+        return {record_id: self.struck[record_id] for record_id in record_ids if record_id in self.struck}
 
     def session(self, record_id: UUID, /) -> SessionRow | None:
         """As the store."""

@@ -3,7 +3,7 @@
 A thing of another clinic is not there: asking for it gives what asking for nothing gives.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from gonio.cloud_sink.ledger import Ledger
 from gonio.cloud_sink.model import PatientRow, SessionRow
 from gonio.cloud_sink.overview import KitState
 from gonio.cloud_sink.proof import Proof, Refusal
+from gonio.cloud_sink.said import CheckInRow, VoidRow
 from gonio.cloud_sink.schema import KITS, PATIENTS, QUARANTINE, SESSIONS
 from gonio.cloud_sink.schema_audit import AUDIT_LOG
 from gonio.cloud_sink.store import Store
@@ -57,6 +58,16 @@ class ClinicBook:
     def session(self, record_id: UUID) -> SessionRow | None:
         """Give one of the clinic's sessions, or None."""
         return self._store.session(record_id) if self._has(SESSIONS, SESSIONS.c.record_id, record_id) else None
+
+    def check_ins(self, patient_id: UUID, *, limit: int = 100, before: datetime | None = None) -> list[CheckInRow]:
+        """Give the check-ins of one of the clinic's patients, newest first, those of before a moment."""
+        if not self._has(PATIENTS, PATIENTS.c.patient_id, patient_id):
+            return []
+        return self._store.said.check_ins(patient_id, limit=limit, before=before)
+
+    def struck_out(self, record_ids: Collection[UUID]) -> dict[UUID, list[VoidRow]]:
+        """Say of sessions that this book gave which are struck out, and why."""
+        return self._store.said.struck_out(record_ids)
 
     def data_days(self, first: date, last: date) -> dict[UUID, int]:
         """Count the data days of the clinic's patients from ``first`` to ``last``, inclusive."""

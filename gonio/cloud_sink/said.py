@@ -1,5 +1,6 @@
 """What patients have said, as screens and alerts read it: check-ins, messages, preferences, what they struck out."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -7,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, Select, Table, select
 
+from gonio.cloud_sink.bulk import in_slices
 from gonio.cloud_sink.engine import store_errors
 from gonio.cloud_sink.schema import RECORDS
 from gonio.cloud_sink.schema_kinds import CHECK_INS, PATIENT_MESSAGES, PREFERENCES, STAFF_VOIDS, VOIDS
@@ -123,6 +125,21 @@ class Said:
         """Say why a record is struck out; empty: it is not, but for what only a simulator says of a real record."""
         with store_errors(), self._reader.connect() as connection:
             return [*_staff_voids(connection, record_id), *_kit_voids(connection, record_id)]
+
+    def struck_out(self, record_ids: Collection[UUID]) -> dict[UUID, list[VoidRow]]:
+        """Say of some records which are struck out, and why; those that are not are left out."""
+        with store_errors(), self._reader.connect() as connection:
+            marked = {
+                target
+                for table, column in ((STAFF_VOIDS, STAFF_VOIDS.c.record_id), (VOIDS, VOIDS.c.target))
+                for (target,) in in_slices(
+                    sorted(record_ids),
+                    lambda ids, column=column, table=table: connection.execute(  # type: ignore[misc]
+                        select(column).select_from(table).where(column.in_(ids))
+                    ),
+                )
+            }
+        return {record_id: voids for record_id in sorted(marked) if (voids := self.voids(record_id))}
 
 
 def _newest(table: Table, patient_id: UUID, limit: int, before: datetime | None) -> Select[Any]:

@@ -1,6 +1,6 @@
 """What the pages read from the clinic's book; ``cloud_sink.store.Store`` gives it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -10,6 +10,7 @@ from gonio.cloud_sink.kit_days import KitDays
 from gonio.cloud_sink.model import PatientRow, SessionRow
 from gonio.cloud_sink.overview import KitState
 from gonio.cloud_sink.proof import Refusal
+from gonio.cloud_sink.said import CheckInRow, VoidRow
 
 
 class ProofBook(Protocol):
@@ -69,6 +70,16 @@ class Book(Protocol):
 
 class ClinicBook(Book, Protocol):
     """What one clinic may read, and where is noted what was; ``cloud_sink.clinic_book.ClinicBook`` gives it."""
+
+    def check_ins(
+        self, patient_id: UUID, /, *, limit: int = 100, before: datetime | None = None
+    ) -> Sequence[CheckInRow]:
+        """List what a patient said before a moment, newest first."""
+        ...
+
+    def struck_out(self, record_ids: Collection[UUID], /) -> Mapping[UUID, Sequence[VoidRow]]:
+        """Say which of some sessions are struck out, and why."""
+        ...
 
     def data_days(self, first: date, last: date, /) -> Mapping[UUID, int]:
         """Count the patients' data days from one date to another, inclusive."""

@@ -1,7 +1,7 @@
 """A patient's sessions: how the largest flexion moves, and the list by day in the patient's own time zone."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -9,9 +9,10 @@ from typing import Final
 from urllib.parse import urlencode
 
 from gonio.cloud_sink.model import PatientRow, SessionRow
-from gonio.cloud_sink.review.book import Book
+from gonio.cloud_sink.review.book import ClinicBook
 from gonio.cloud_sink.review.quality import judge
 from gonio.cloud_sink.review.rows import SessionLine, session_line, telling_angle, telling_name
+from gonio.cloud_sink.review.said_view import CHECK_INS_SHOWN, SaidLine, said_line, struck_words
 from gonio.cloud_sink.review.words import session_name
 from gonio.cloud_sink.review.zone import PatientZone
 from gonio.web.charts import LARGE, MEDIUM, SMALL, Chart
@@ -33,7 +34,7 @@ class DayGroup:
 
 @dataclass(frozen=True, slots=True)
 class PatientView:
-    """A patient's page."""
+    """A patient's page; ``struck`` says by a session's address who struck it out, and why."""
 
     name: str
     address: str
@@ -42,12 +43,14 @@ class PatientView:
     trends: tuple[Chart, ...]
     trends_left_out: int
     days: tuple[DayGroup, ...]
+    struck: Mapping[str, str]
+    said: tuple[SaidLine, ...]
     older: str | None
     is_first: bool
     sources: frozenset[str]
 
 
-def view_patient(book: Book, patient: PatientRow, now: datetime, before: datetime | None = None) -> PatientView:
+def view_patient(book: ClinicBook, patient: PatientRow, now: datetime, before: datetime | None = None) -> PatientView:
     """Read one page of a patient's sessions.
 
     Args:
@@ -62,7 +65,9 @@ def view_patient(book: Book, patient: PatientRow, now: datetime, before: datetim
     lines = [session_line(row, zone) for row in rows]
     address = f"/patients/{patient.patient_id}"
     by_day = groupby(lines, key=lambda line: line.at.date())
-    trends, left_out = _trends(rows, zone)
+    struck = book.struck_out([row.record_id for row in rows])
+    trends, left_out = _trends([row for row in rows if row.record_id not in struck], zone)
+    said = book.check_ins(patient.patient_id, limit=CHECK_INS_SHOWN, before=before)
     return PatientView(
         name=patient.name,
         address=address,
@@ -71,9 +76,11 @@ def view_patient(book: Book, patient: PatientRow, now: datetime, before: datetim
         trends=trends,
         trends_left_out=left_out,
         days=tuple(DayGroup(day(group[0].at), group) for group in (tuple(g) for _, g in by_day)),
+        struck={f"/sessions/{record_id}": struck_words(voids) for record_id, voids in struck.items()},
+        said=tuple(said_line(row, zone) for row in said),
         older=f"{address}?{urlencode({'before': rows[-1].captured.isoformat()})}" if more else None,
         is_first=before is None,
-        sources=frozenset(row.summary.source for row in rows),
+        sources=frozenset(row.summary.source for row in rows) | {"simulated" for row in said if row.check_in.simulated},
     )
 
 
