@@ -98,7 +98,7 @@ def test_a_struck_out_session_stays_and_is_in_no_trend(patient: Patient) -> None
         f"/sessions/{strange.record_id}",
         f"/sessions/{kept.record_id}",
     ]
-    assert view.struck == {f"/sessions/{strange.record_id}": "struck out by the patient: it was somebody else"}
+    assert view.struck == {f"/sessions/{strange.record_id}": "by the patient: it was somebody else"}
     assert len(view.trends) == 1
     assert "largest flexion 82°" in view.trends[0].title  # as make_session makes its last repetition
     assert "130" not in view.trends[0].title

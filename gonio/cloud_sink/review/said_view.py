@@ -52,7 +52,7 @@ def said_line(row: CheckInRow, zone: PatientZone) -> SaidLine:
 def struck_words(voids: Sequence[VoidRow]) -> str:
     """Say who struck a record out, and why; "" where nobody did."""
     return "; ".join(
-        f"struck out by {_WHO.get(void.by, 'staff')}: {_WHY.get(void.reason, void.reason)}"
+        f"by {_WHO.get(void.by, 'staff')}: {_WHY.get(void.reason, void.reason)}"
         + (" (simulated)" if void.simulated else "")
         for void in voids
     )
