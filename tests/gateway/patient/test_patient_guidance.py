@@ -167,7 +167,7 @@ def test_when_to_remind(
     reminded: Reminded,
     now: datetime,
     left: bool,
-    expected: Why | None,  # noqa: FBT001 - a column
+    expected: Why | None,
 ) -> None:
     assert due(preference, reminded, now, HOME, left=left) is expected
 
