@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gonio import __version__
-from gonio.cli import analyze, clinic, decode, demo, devices, gateway, profile, review, simulate, sink
+from gonio.cli import analyze, billing, clinic, decode, demo, devices, gateway, profile, review, simulate, sink
 from gonio.errors import GonioError
 
 app = typer.Typer(
@@ -53,6 +53,7 @@ app.add_typer(gateway.app, name="gateway")
 app.add_typer(sink.app, name="sink")
 app.add_typer(clinic.app, name="clinic")
 app.add_typer(review.app, name="review")
+app.add_typer(billing.app, name="billing")
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """How many prescribed days in a row something prescribed was done.
 
 Rest days and pauses neither add nor break. A rest for pain keeps the streak. One missed day is bridged in each streak;
-a second one ends it. All is computed from the days themselves, so a session that arrives late mends it by itself.
+what lies before a second one counts no more. All is computed from the days themselves, so a session that arrives late
+mends a streak by itself, and never shortens it.
 """
 
 from collections.abc import Collection, Sequence
@@ -32,7 +33,7 @@ class Streak:
         days: prescribed days done in a row.
         best: the longest ever, this one included.
         repaired: the missed day that was bridged; None where the repair is still there.
-        broken: the last missed day that ended a streak, or None.
+        broken: the missed day before which days done count no more, or None.
     """
 
     days: int
@@ -76,17 +77,19 @@ def day_kinds(
 
 
 def streak(days: Sequence[tuple[date, DayKind]]) -> Streak:
-    """Count; ``days`` in their order."""
-    length, best = 0, 0
-    repaired: date | None = None
-    broken: date | None = None
+    """Count; ``days`` in their order. A streak reaches back to the second missed day before its end."""
+    best, so_far = 0, 0
+    since_last, since_second = 0, 0  # days done up to the last missed day, and up to the one before
+    missed: list[date] = []
+    length = 0
     for day, kind in days:
         if kind is DayKind.DONE:
-            length += 1
-            best = max(best, length)
-        elif kind is DayKind.MISSED and length > 0:
-            if repaired is None:
-                repaired = day
-            else:
-                length, repaired, broken = 0, None, day
-    return Streak(length, best, repaired, broken)
+            so_far += 1
+        elif kind is DayKind.MISSED:
+            missed.append(day)
+            since_last, since_second = so_far, since_last
+        length = so_far - since_second
+        best = max(best, length)
+    bridged = length > 0 and since_last > since_second
+    broken = missed[-2] if len(missed) > 1 and since_second > 0 else None
+    return Streak(length, best, missed[-1] if bridged else None, broken)

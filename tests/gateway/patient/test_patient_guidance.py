@@ -166,7 +166,7 @@ def test_when_to_remind(
     preference: Preference,
     reminded: Reminded,
     now: datetime,
-    left: bool,
+    left: bool,  # noqa: FBT001 - a column
     expected: Why | None,
 ) -> None:
     assert due(preference, reminded, now, HOME, left=left) is expected

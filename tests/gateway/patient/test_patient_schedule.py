@@ -110,9 +110,9 @@ def counted(*kinds: DayKind) -> Streak:
         ([D, R, D], 2, 2, None, None),  # a rest for pain keeps it
         ([D, D, M, O], 2, 2, 2, None),  # one missed day is bridged
         ([D, M, D, D], 3, 3, 1, None),
-        ([D, D, M, M, O], 0, 2, None, 3),  # two are not
-        ([D, D, M, D, M, D], 1, 3, None, 4),  # nor a second one in the same streak
-        ([D, M, M, D, M, D], 2, 2, 4, 2),  # the next streak has its own repair
+        ([D, D, M, M, O], 0, 2, None, 2),  # two are not
+        ([D, D, M, D, M, D], 2, 3, 4, 2),  # before the second last missed day nothing counts
+        ([D, M, M, D, M, D], 2, 2, 4, 2),
     ],
 )
 def test_streaks(kinds: list[DayKind], days: int, best: int, repaired: int | None, broken: int | None) -> None:
