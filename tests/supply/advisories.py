@@ -1,10 +1,9 @@
 """Known vulnerabilities of what is locked, looked up without a network.
 
 ``advisories.json`` holds, of the PyPA advisory database (https://github.com/pypa/advisory-database, CC-BY-4.0), a
-selection that concerns packages of our locks: an id, and the releases from (inclusive) to (exclusive) that are affected.
-``as_of`` is
-the date of its newest entry: what became known later is not in it. From a newer copy of that database, or of any folder
-of OSV files (https://ossf.github.io/osv-schema/):
+selection that concerns packages of our locks: an id, and the releases from (inclusive) to (exclusive) that are
+affected. ``as_of`` is the date of its newest entry: what became known later is not in it. From a newer copy of that
+database, or of any folder of OSV files (https://ossf.github.io/osv-schema/):
 
     make advisories FROM=path/to/advisory-database
 """
