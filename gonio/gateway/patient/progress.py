@@ -59,7 +59,7 @@ class Word(Enum):
     SAME = auto()  # no change beyond the error of measurement
     MORE = auto()
     LESS = auto()
-    REACHED = auto()  # the goal, within the error of measurement
+    REACHED = auto()  # the goal, as measured
 
 
 def best_of_days(found: Iterable[tuple[date, float | None, float | None]]) -> list[RangeDay]:

@@ -72,9 +72,9 @@ def due(preference: Preference, reminded: Reminded, now: datetime, zone: ZoneInf
         return None
     today = now.astimezone(zone).date()
     until = reminded.snoozed_until
-    if until is not None:
-        same_day = until.astimezone(zone).date() == today
-        return Why.SNOOZED if same_day and now >= until else None
+    if until is not None and until.astimezone(zone).date() >= today:
+        return Why.SNOOZED if now >= until else None
+    # a snooze of an earlier day has lapsed: quiet hours began, or the kit was off
     last = reminded.shown[-1] if reminded.shown else None
     for one in preference.reminders:
         slot = _moment(today, one.at, zone)

@@ -157,7 +157,7 @@ EIGHT = Preference(reminders=(Reminder(at=time(8)),))
         (Preference(reminders=(Reminder(at=time(8), weekdays=(1, 3)),)), Reminded(), at(8), True, None),
         (EIGHT, Reminded((at(8),), 0, at(9)), at(8, 59), True, None),  # snoozed
         (EIGHT, Reminded((at(8),), 0, at(9)), at(9), True, Why.SNOOZED),
-        (EIGHT, Reminded((at(8, day=-1),), 0, at(9, day=-1)), at(9), True, None),  # yesterday's snooze
+        (EIGHT, Reminded((at(8, day=-1),), 0, at(9, day=-1)), at(9), True, Why.TIME),  # yesterday's has lapsed
         (EIGHT, Reminded((at(8, day=-1),), 7), at(8), True, None),  # ignored for long
         (EIGHT, Reminded((at(8, day=-3),), 7), at(8), True, Why.TIME),
     ],
@@ -180,6 +180,13 @@ def run_day(preference: Preference, reminded: Reminded, day: int, minutes: int =
             reminded = reminded.give(moment)
         moment += timedelta(minutes=minutes)
     return reminded
+
+
+def test_a_snooze_into_quiet_hours_silences_one_evening_only() -> None:
+    preference = EIGHT.model_copy(update={"quiet_from": time(22), "quiet_to": time(7)})
+    reminded = run_day(preference, Reminded().snooze(at(22, 30)), 0)
+    assert reminded.shown == ()
+    assert run_day(preference, reminded, 1).shown == (at(8, day=1),)
 
 
 def test_who_never_reacts_is_left_in_peace() -> None:
