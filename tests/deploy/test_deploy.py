@@ -94,3 +94,17 @@ def test_compose_gives_commands_that_gonio_takes(name: str) -> None:
 def test_secrets_and_keys_of_a_clinic_are_not_committed() -> None:
     ignored = (DEPLOY.parent / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert {"/deploy/clinic/", "/deploy/secrets/"} <= set(ignored)
+
+
+def test_the_pages_reach_no_key_but_their_own() -> None:
+    """They are what browsers talk to: whoever breaks into them must not find the authority's key."""
+    pages = COMPOSE["services"]["pages"]
+    assert (pages["read_only"], pages["cap_drop"]) == (True, ["ALL"])
+    mounted = {volume.split(":")[0] for volume in pages["volumes"]}
+    assert mounted == {
+        "./clinic/authority/authority.crt",
+        "./clinic/pages.key",
+        "./clinic/tls/pages.crt",
+        "./clinic/tls/pages.key",
+    }
+    assert all(volume.endswith(":ro") for volume in pages["volumes"])
