@@ -3,9 +3,11 @@
 Intervals are half-open; those of no length are ignored. Two people at once count once; such time is the therapist's.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 from gonio.cloud_sink.billing.case import ASSISTANTS, THERAPISTS, Interval
@@ -18,26 +20,26 @@ class Month:
     """What counts of a calendar month of the clinic.
 
     Attributes:
-        seconds: counted time.
-        assistants: that of it in which assistants worked alone, s.
+        time: counted, exact.
+        assistants: that of it in which assistants worked alone.
         contacts: answered calls by phone or video.
         last: the date of the last counted moment.
     """
 
-    seconds: float = 0.0
-    assistants: float = 0.0
+    time: timedelta = timedelta()
+    assistants: timedelta = timedelta()
     contacts: int = 0
     last: date = date.min
 
     @property
     def minutes(self) -> int:
         """Whole minutes, floored once."""
-        return int(self.seconds // 60)
+        return self.time // timedelta(minutes=1)
 
     @property
     def by_assistants(self) -> bool:
         """Whether assistants' share is strictly above a tenth."""
-        return self.assistants * 10 > self.seconds
+        return self.assistants * 10 > self.time
 
 
 def months(
@@ -62,11 +64,11 @@ def months(
     for day, first, last in _by_day(by_anybody, zone):
         if counts(day):
             month = found.setdefault((day.year, day.month), Month())
-            month.seconds += (last - first).total_seconds()
+            month.time += last - first
             month.last = max(month.last, day)
     for day, first, last in _by_day(alone, zone):
         if counts(day):
-            found[day.year, day.month].assistants += (last - first).total_seconds()
+            found[day.year, day.month].assistants += last - first
     for call in worked:
         day = call.start.astimezone(zone).date()
         if _is_contact(call, visits) and counts(day) and (day.year, day.month) in found:
@@ -92,13 +94,13 @@ def subtract(spans: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
     for first, last in spans:
         while at < len(taken) and taken[at][1] <= first:
             at += 1
-        begin = first
-        for a, b in taken[at:]:
-            if a >= last:
-                break
+        begin, number = first, at
+        while number < len(taken) and taken[number][0] < last:
+            a, b = taken[number]
             if begin < a:
                 left.append((begin, a))
             begin = max(begin, b)
+            number += 1
         if begin < last:
             left.append((begin, last))
     return left
@@ -111,8 +113,14 @@ def _is_contact(call: Interval, visits: Sequence[Span]) -> bool:
         and call.with_ in {"patient", "caregiver"}
         and call.answered is True
         and call.start < call.end
-        and not any(call.start < last and first < call.end for first, last in visits)
+        and not _overlaps(call, visits)
     )
+
+
+def _overlaps(call: Interval, visits: Sequence[Span]) -> bool:
+    """Tell whether a call has a moment in common with visits, which are in order and without overlap."""
+    next_after = bisect_left(visits, call.end, key=itemgetter(0))
+    return next_after > 0 and visits[next_after - 1][1] > call.start
 
 
 def _by_day(spans: Iterable[Span], zone: ZoneInfo) -> Iterable[tuple[date, datetime, datetime]]:

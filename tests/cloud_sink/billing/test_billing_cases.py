@@ -256,6 +256,14 @@ def test_the_first_gate_is_named(changes: dict[str, Any], expected: list[str]) -
     assert [line.replace("98985", "98977") for line in got] == [line.replace("98985", "98977") for line in expected]
 
 
+def test_parts_of_seconds_add_up_exactly() -> None:
+    """60 pieces of 1.1 s and 594 s are 11 minutes, of which the assistant's tenth is not more than a tenth."""
+    pieces = [work(1.1 / 60, hour=9 + n / 60, who="PTA") for n in range(60)]
+    found = decide(days(9, 10), [*pieces, work(534 / 60, hour=12), call(1)])
+    (charge,) = [one for one in found.charges if one.code == "98979"]
+    assert (charge.minutes, charge.modifiers) == (11, ("GP",))
+
+
 def test_time_without_data_is_refused() -> None:
     found = decide(days(40, 41), ladder(25))
     assert "98980 no data to act on" in refusals(found)
