@@ -21,6 +21,7 @@ from typing import Final, Literal, TypeAlias
 
 from gonio.gateway import outbox
 from gonio.gateway.kit_key import Signer
+from gonio.gateway.patient.schedule import Given, in_force
 from gonio.gateway.records import Capture, Draft
 from gonio.gateway.reports import report_draft
 from gonio.identity.signatures import signed_by
@@ -137,16 +138,10 @@ def records(db: sqlite3.Connection, kit_id: str, kind: DownKind) -> list[InboxRe
 def program_on(db: sqlite3.Connection, kit_id: str, day: date) -> Program | None:
     """Give the program that is in force on a day; None where there is none.
 
-    Of one program the newest version that covers the day, and of several programs the one made last.
+    See ``patient.schedule.in_force``.
     """
-    newest: dict[uuid.UUID, Program] = {}
-    for one in records(db, kit_id, DownKind.PROGRAM):
-        program = _readable(one)
-        if not isinstance(program, Program) or program.valid_from > day or (program.valid_to or day) < day:
-            continue
-        before = newest.pop(program.program_id, None)
-        newest[program.program_id] = before if before and before.version > program.version else program
-    return next(reversed(newest.values()), None)
+    read = (_readable(one) for one in records(db, kit_id, DownKind.PROGRAM))
+    return in_force([Given(program) for program in read if isinstance(program, Program)], day)
 
 
 def forged(db: sqlite3.Connection) -> list[Forged]:

@@ -115,6 +115,29 @@ def newest(db: sqlite3.Connection, kit_id: str, limit: int) -> list[tuple[Envelo
     return [(_envelope(kit_id, row), row[-1]) for row in rows]
 
 
+def of_kinds(
+    db: sqlite3.Connection, kit_id: str, kinds: Collection[Kind], after: int
+) -> list[tuple[int, Envelope, str]]:
+    """Give the records of some kinds behind a number, in their order, each with number and state."""
+    marks = ",".join("?" * len(kinds))
+    rows = db.execute(
+        f"SELECT {_COLUMNS}, state, number FROM outbox AS o JOIN record AS r USING (record_id) "  # noqa: S608 - marks
+        f"WHERE kind IN ({marks}) AND number > ? ORDER BY number",
+        (*(kind.value for kind in kinds), after),
+    ).fetchall()
+    return [(row[-1], _envelope(kit_id, row), row[-2]) for row in rows]
+
+
+def states(db: sqlite3.Connection, record_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Give the state of records: pending, acknowledged or rejected; those that are not here are left out."""
+    marks = ",".join("?" * len(record_ids))
+    rows = db.execute(
+        f"SELECT record_id, state FROM outbox WHERE record_id IN ({marks})",  # noqa: S608 - question marks
+        [str(one) for one in record_ids],
+    ).fetchall()
+    return {uuid.UUID(row[0]): row[1] for row in rows}
+
+
 def count_resends(db: sqlite3.Connection, numbers: Iterable[int]) -> None:
     """Note that records had to be sent once more."""
     db.executemany("UPDATE outbox SET resends = resends + 1 WHERE number = ?", [(n,) for n in numbers])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
-from gonio.gateway import compaction, inbox, outbox, sessions_kept
+from gonio.gateway import compaction, inbox, notes, outbox, sessions_kept
 from gonio.gateway.calibrations import KeptCalibration, Mounting, calibration_text, read_calibration
 from gonio.gateway.database import DirectoryLock
 from gonio.gateway.ended import ended_outboxes
@@ -32,7 +32,7 @@ from gonio.gateway.records import (
     RejectedRecord,
 )
 from gonio.identity.signatures import sign
-from gonio.messages import Ack, DownEnvelope, DownKind, EndedOutbox, Envelope, Kind, Program
+from gonio.messages import Ack, DownEnvelope, DownKind, EndedOutbox, Envelope, Kind, Preference, Program
 from gonio.signal.consts import Segment
 
 
@@ -155,6 +155,8 @@ class KitStore(StoreHandle):
                 sessions_kept.forget(db, closes)
             if draft.kind is Kind.RECEIPT:
                 inbox.note_receipt(db, draft)
+            if draft.kind is Kind.PREFERENCE:
+                notes.mind_sharing(db, Preference.model_validate_json(draft.payload))
             return envelope
 
         envelope = self._insist(write)
@@ -179,10 +181,10 @@ class KitStore(StoreHandle):
 
         Args:
             limit: how many at most.
-            most: the last priority that is wanted.
+            most: the last priority that is wanted; while the patient shares nothing only what is urgent is.
         """
         with self._reading() as db:
-            return outbox.pending(db, limit, most)
+            return outbox.pending(db, limit, Priority.URGENT if notes.shares_nothing(db) else most)
 
     def numbered(self, numbers: Collection[int]) -> list[tuple[int, Envelope]]:
         """Give records with their numbers, in the order asked; a number that nothing has is passed over."""
@@ -202,6 +204,35 @@ class KitStore(StoreHandle):
         """Give the newest records, the newest first, each with its state: pending, acknowledged or rejected."""
         with self._reading() as db:
             return outbox.newest(db, self.kit_id, limit)
+
+    def of_kinds(self, kinds: Collection[Kind], after: int = 0) -> list[tuple[int, Envelope, str]]:
+        """Give the records of some kinds with their numbers and states, oldest first.
+
+        Args:
+            kinds: which.
+            after: only those with a larger number.
+        """
+        with self._reading() as db:
+            return outbox.of_kinds(db, self.kit_id, kinds, after)
+
+    def states(self, record_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+        """Give the state of records, pending, acknowledged or rejected; those that are not here are left out."""
+        with self._reading() as db:
+            return outbox.states(db, record_ids)
+
+    def note(self, name: str) -> str | None:
+        """Give what the kit has noted for itself under a name, or None."""
+        with self._reading() as db:
+            return notes.read(db, name)
+
+    def keep_note(self, name: str, value: str) -> None:
+        """Note something in place of what was noted under that name; a wiped kit forgets it.
+
+        Raises:
+            StoreWriteError: the disk did not take it; what was there stays.
+        """
+        with self._transaction() as db:
+            notes.keep(db, name, value)
 
     def count_resends(self, numbers: Iterable[int]) -> None:
         """Note that these records had to be sent once more."""

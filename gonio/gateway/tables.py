@@ -135,4 +135,11 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         envelope TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE note (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX record_kind ON record (kind);
+    """,
 )

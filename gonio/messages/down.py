@@ -122,6 +122,9 @@ class Program(Wire):
     exercises: tuple[Prescribed, ...] = Field(max_length=32)
     paused: bool = False
     note: str = Field(default="", max_length=2000, description="to the patient")
+    clinic: ShortText | None = Field(default=None, description="the clinic's name, as its patients know it")
+    telephone: str | None = Field(default=None, pattern=r"^[0-9+(][0-9 ()./-]{2,31}$", description="the clinic's")
+    surgery: date | None = Field(default=None, description="of the knee replacement that milestones count from")
     simulated: bool = Field(default=False, description="made by a simulator: every screen must say so")
 
 

@@ -6,7 +6,7 @@ what they aim for (90° at 2 weeks, 110° at 6, 115° at 12). What is used in ex
 only a test of range is held against them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import Enum, auto
@@ -104,6 +104,7 @@ def word_of_bend(
     goal_deg: float | None = None,
     ceiling_deg: float | None = None,
     may_praise: bool = True,
+    real_change_deg: float = REAL_CHANGE_DEG,
 ) -> Word | None:
     """Say what today's best bend may be called beside the best of the seven days before.
 
@@ -113,25 +114,55 @@ def word_of_bend(
         goal_deg: what the therapist hopes for.
         ceiling_deg: what the surgeon allows: nothing beyond it is called good.
         may_praise: whether nothing hurts, see ``discomfort.Guidance``.
+        real_change_deg: the least that is a change with these sensors.
 
     Returns:
         None where there is nothing to say, or nothing that may be said.
     """
     best = {one.day: one.bend_deg for one in days}
     now = best.get(today)
-    if now is None:
-        return None
-    before = [
-        bend for day, bend in best.items() if bend is not None and timedelta(0) < today - day <= timedelta(days=7)
-    ]
-    beyond = ceiling_deg is not None and now > ceiling_deg
-    if beyond or not may_praise:
+    if now is None or not may_praise or (ceiling_deg is not None and now > ceiling_deg):
         return None
     if goal_deg is not None and now >= goal_deg:
         return Word.REACHED
-    if not before:
-        return Word.FIRST
-    change = now - max(before)
-    if abs(change) <= REAL_CHANGE_DEG:
+    before = _week_before(best, today)
+    return _word(now - max(before), real_change_deg) if before else Word.FIRST
+
+
+def word_of_straight(
+    days: Sequence[RangeDay],
+    today: date,
+    *,
+    goal_deg: float | None = None,
+    may_praise: bool = True,
+    real_change_deg: float = REAL_CHANGE_DEG,
+) -> Word | None:
+    """Say what today's best straightening may be called, likewise; MORE is straighter, a smaller flexion.
+
+    Args:
+        days: the best of days, in order.
+        today: the date.
+        goal_deg: the flexion to which the therapist hopes that the knee is straightened.
+        may_praise: whether nothing hurts.
+        real_change_deg: the least that is a change with these sensors.
+    """
+    best = {one.day: one.straight_deg for one in days}
+    now = best.get(today)
+    if now is None or not may_praise:
+        return None
+    if goal_deg is not None and now <= goal_deg:
+        return Word.REACHED
+    before = _week_before(best, today)
+    return _word(min(before) - now, real_change_deg) if before else Word.FIRST
+
+
+def _week_before(best: Mapping[date, float | None], today: date) -> list[float]:
+    week = timedelta(days=7)
+    return [value for day, value in best.items() if value is not None and timedelta(0) < today - day <= week]
+
+
+def _word(change: float, real_change_deg: float) -> Word:
+    """Name a change; a positive one is what is hoped for."""
+    if abs(change) <= real_change_deg:
         return Word.SAME
     return Word.MORE if change > 0 else Word.LESS

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from gonio.gateway.patient.schedule import is_paused
 from gonio.messages.patient import Preference
 
-#: A reminder that could not be given at its time (quiet hours, the kit was off) is given so much later at most.
+#: A reminder that could not be given at its time (quiet hours, the kit was off) is given so much later at most, and
+#: never after midnight: nobody is woken for the exercises of the day before.
 GRACE: Final = timedelta(hours=2)
 MAX_A_DAY: Final = 4
 FEWER_AFTER: Final = 3

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import Enum, auto
 
-from gonio.gateway.patient.schedule import prescribed_on
-from gonio.messages.down import Program
+from gonio.gateway.patient.schedule import Given, prescribed_on
 from gonio.messages.patient import Pause
 
 
@@ -43,7 +42,7 @@ class Streak:
 
 
 def day_kinds(
-    programs: Sequence[Program],
+    programs: Sequence[Given],
     pauses: Sequence[Pause],
     done: Collection[date],
     rested: Collection[date],
@@ -54,7 +53,7 @@ def day_kinds(
     """Say of each day from ``first`` to ``today``, inclusive, what it is.
 
     Args:
-        programs: in the order in which they came.
+        programs: in the order in which the clinic made them.
         pauses: of the patient.
         done: dates on which something prescribed was done.
         rested: dates on which the patient stopped or rested for pain.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gonio.gateway.patient.schedule import Done, due_on, in_force, prescribed_on
+from gonio.gateway.patient.schedule import Done, Given, due_on, in_force, prescribed_on
 from gonio.gateway.patient.streak import DayKind, Streak, day_kinds, streak
 from gonio.messages.down import Prescribed, Program
 from gonio.messages.patient import Pause
@@ -22,9 +22,9 @@ def exercise(name: str = "heel-slide", **changes: object) -> Prescribed:
     return Prescribed(**({"exercise": name, "side": "left", "reps": 10} | changes))
 
 
-def program(*exercises: Prescribed, since: date = MONDAY, **changes: object) -> Program:
+def program(*exercises: Prescribed, since: date = MONDAY, made: date | None = None, **changes: object) -> Given:
     values = {"program_id": uuid.UUID(int=1), "version": 1, "valid_from": since, "exercises": exercises}
-    return Program(**(values | changes))
+    return Given(Program(**(values | changes)), made)
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,40 @@ def test_the_program_that_came_last_is_in_force_from_its_first_day(day: int, exp
     assert (found and found.version) == expected
 
 
+def test_a_program_counts_from_the_day_on_which_it_was_made_and_rewrites_no_day_before() -> None:
+    older = program(exercise(), since=MONDAY)
+    dated_back = program(exercise("bridge"), since=MONDAY, made=MONDAY + timedelta(3), version=2)
+    names = [prescribed_on([older, dated_back], (), MONDAY + timedelta(n))[0].exercise for n in range(5)]
+    assert names == ["heel-slide"] * 3 + ["bridge"] * 2
+
+
+def test_an_older_version_that_comes_late_changes_nothing() -> None:
+    newer, older = program(exercise(), version=2), program(exercise("bridge"), version=1)
+    assert in_force([newer, older], MONDAY) == newer.program
+
+
+def test_a_program_beside_it_that_has_ended_leaves_the_other_in_force() -> None:
+    week = program(exercise("bridge"), program_id=uuid.UUID(int=2), valid_to=MONDAY)
+    both = [program(exercise()), week]
+    assert [found.exercises[0].exercise for n in range(2) if (found := in_force(both, MONDAY + timedelta(n)))] == [
+        "bridge",
+        "heel-slide",
+    ]
+
+
+def test_repetitions_without_a_rest_between_them_count_as_the_sets_that_they_are() -> None:
+    noon = datetime(2026, 3, 2, 18, tzinfo=UTC)
+    (due,) = due_on([program(exercise(sets=3))], (), [Done(noon, "heel-slide", "left", 1, 25)], MONDAY, HOME)
+    assert (due.sets, due.done) == (3, 2)
+
+
 def test_nothing_is_due_on_rest_days_and_in_pauses() -> None:
     plan = program(exercise(weekdays=(1, 3, 5)), exercise("bridge"))
     names = [[one.exercise for one in prescribed_on([plan], (), MONDAY + timedelta(n))] for n in range(3)]
     assert names == [["heel-slide", "bridge"], ["bridge"], ["heel-slide", "bridge"]]
     pause = Pause(since=MONDAY, until=MONDAY + timedelta(1), reason="travel")
     assert [len(prescribed_on([plan], (pause,), MONDAY + timedelta(n))) for n in range(3)] == [0, 0, 2]
-    assert prescribed_on([plan.model_copy(update={"paused": True})], (), MONDAY) == ()
+    assert prescribed_on([program(exercise(), paused=True)], (), MONDAY) == ()
 
 
 @pytest.mark.parametrize(
