@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from gonio.cloud_sink.review.gate import House
 from gonio.cloud_sink.review.serve import review_server
@@ -27,6 +25,7 @@ from gonio.gateway.events import LiveAngle, SensorBack, SensorLost, SessionEvent
 from gonio.gateway.kit import Kit
 from gonio.gateway.session import FinishedSession
 from gonio.gateway.settings import KitSettings
+from gonio.gateway.time_zone import local_time_zone
 from gonio.messages import SessionSummary, degrees
 from gonio.signal.consts import INCLINATION_ONLY
 from gonio.simulators.motion import Motion
@@ -184,16 +183,6 @@ def _bind(book: Store, kit: Kit) -> None:
     patient_id = patients[0].patient_id if patients else book.add_patient(_PATIENT, local_time_zone())
     if not patients:
         book.bind_kit(kit.kit_id, patient_id, since=datetime.now(UTC))
-
-
-def local_time_zone() -> str:
-    """Name this machine's time zone, or UTC where it cannot be told."""
-    link = os.path.realpath("/etc/localtime")
-    for name in (os.environ.get("TZ", ""), link.partition("zoneinfo/")[2]):
-        with suppress(KeyError, ValueError, OSError):
-            if name:
-                return ZoneInfo(name).key
-    return "UTC"
 
 
 async def _session(

@@ -34,10 +34,19 @@ class LiveAngle:
 
 @dataclass(frozen=True, slots=True)
 class RepCounted:
-    """A repetition was completed; ``number`` counts from 1."""
+    """A repetition was completed.
+
+    Attributes:
+        number: counts from 1.
+        rom_deg: its range of motion.
+        complete: whether it went as far as the others.
+        on_target: whether it reached all that was asked; None: nothing was, or it could not be told.
+    """
 
     number: int
     rom_deg: float | None
+    complete: bool = True
+    on_target: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +72,20 @@ class SensorBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """What the session's result would be marked with if it ended now (``SessionSummary.flags``); it has changed."""
+
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Something is wrong that a person should know of; the session goes on."""
 
     text: str
 
 
-SessionEvent: TypeAlias = SessionStarted | LiveAngle | RepCounted | RepsKept | SensorLost | SensorBack | Trouble
+SessionEvent: TypeAlias = (
+    SessionStarted | LiveAngle | RepCounted | RepsKept | SensorLost | SensorBack | Noticed | Trouble
+)
 Listener: TypeAlias = Callable[[SessionEvent], None]

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NoReturn, Self
@@ -24,6 +25,7 @@ from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import Listener, Trouble
 from gonio.gateway.groups import first_error
 from gonio.gateway.health import health_envelope
+from gonio.gateway.inbox import State
 from gonio.gateway.links.bluez import system_bluetooth
 from gonio.gateway.links.diary import Diary
 from gonio.gateway.links.hub import LinkHub, LinkOptions
@@ -31,6 +33,7 @@ from gonio.gateway.links.service import AdapterPort, BluetoothService, FixedBlue
 from gonio.gateway.orders import forget_all
 from gonio.gateway.recorder import record_streams
 from gonio.gateway.records import PairedSensor
+from gonio.gateway.reports import Report, report_draft
 from gonio.gateway.rotation import CredentialKeeper
 from gonio.gateway.sensors import Sensors
 from gonio.gateway.session import FinishedSession, SessionRunner
@@ -401,6 +404,34 @@ class Kit:
             )
             with RecordingWriter(directory, meta, origin_s=self._clock.now_s()) as writer:
                 return await record_streams(streams, writer, stop)
+
+    # --- what people tell --------------------------------------------------------------------------------------------
+
+    async def tell(self, report: Report, *, record_id: uuid.UUID | None = None) -> Envelope | None:
+        """Keep what a person tells, and send it as any record; None when the disk refuses it, it is then held.
+
+        Args:
+            report: what is told.
+            record_id: its id, where it was made before: told twice it is one record.
+
+        Raises:
+            StoreWriteError: so many records wait for the disk that no more can be held.
+        """
+        self._works.keeper.require_room()
+        return await self._works.keeper.commit(report_draft(report, self._clock.capture(), record_id))
+
+    async def answer(self, record_id: uuid.UUID, state: State) -> None:
+        """Tell the clinic what became of a record of its; once told it is not told again.
+
+        Raises:
+            KeyError: the clinic sent no such record.
+            StoreWriteError: the disk did not take it.
+        """
+        await asyncio.to_thread(self.store.answer, record_id, state, self._clock.capture())
+
+    def now(self) -> datetime:
+        """Give the kit's wall clock, aware."""
+        return self._clock.now()
 
     # --- health ------------------------------------------------------------------------------------------------------
 

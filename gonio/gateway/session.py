@@ -23,6 +23,7 @@ from gonio.gateway.database import StoreWriteError
 from gonio.gateway.events import (
     Listener,
     LiveAngle,
+    Noticed,
     RepCounted,
     RepsKept,
     SensorLost,
@@ -130,6 +131,7 @@ class SessionRunner:
         self._stopped_s: float | None = None
         self._ended = False
         self._flags: set[str] = set()
+        self._noticed: tuple[str, ...] = ()
         self._reps = 0
         self._waiting: list[float] = []
         self.latency = LatencyMeter()
@@ -203,7 +205,7 @@ class SessionRunner:
         self._reps += 1
         self._journal.add_rep(rep_report(rep, self._start_s))
         self._journal_due.set()
-        self._tell(RepCounted(self._reps, degrees(rep.rom)))
+        self._tell(RepCounted(self._reps, degrees(rep.rom), rep.complete, rep.on_target))
         if self._reps == MAX_REPS:
             self._limit_reached()
 
@@ -244,6 +246,9 @@ class SessionRunner:
 
     def _head(self) -> SessionSummary:
         summary = self._summary(self._session.result())
+        if summary.flags != self._noticed:
+            self._noticed = summary.flags
+            self._tell(Noticed(summary.flags))
         return summary.model_copy(update={"interrupted": True, "reps": (), "curve": None})
 
     def _summary(self, result: SessionResult) -> SessionSummary:

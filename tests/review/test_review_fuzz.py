@@ -17,8 +17,8 @@ from schemathesis.core.result import Ok
 from gonio.cloud_sink.accounts import Accounts, Passwords
 from gonio.cloud_sink.review.app import create_app
 from gonio.cloud_sink.review.gate import House
-from gonio.cloud_sink.serving import listen, serving
 from gonio.cloud_sink.store import Store, open_store
+from gonio.web.serving import listen, serving
 
 SECRET = "Quillon Featherstone"  # noqa: S105 - a patient's name
 FEW = settings(

@@ -11,11 +11,11 @@ from typing import Final
 from gonio.cloud_sink.clinic_folder import ClinicFolder, ProgramFiles
 from gonio.cloud_sink.enrolment.app import Clinic, create_app
 from gonio.cloud_sink.enrolment.desk import Issue
-from gonio.cloud_sink.serving import listen, serving
 from gonio.cloud_sink.store import Store
 from gonio.errors import UsageError
 from gonio.identity.broker import BrokerAddress
 from gonio.identity.certificates import Certificate
+from gonio.web.serving import listen, serving
 
 DEFAULT_PORT: Final = 8610
 #: A certificate of our own is made anew at a start within this time of its end.

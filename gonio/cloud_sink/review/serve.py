@@ -9,10 +9,10 @@ from typing import Final
 
 from gonio.cloud_sink.review.app import create_app, utc_now
 from gonio.cloud_sink.review.gate import House
-from gonio.cloud_sink.serving import listen, serving
 from gonio.errors import UsageError
 from gonio.identity.broker import is_loopback
 from gonio.web.security import LOOPBACK_NAMES
+from gonio.web.serving import listen, serving
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8600

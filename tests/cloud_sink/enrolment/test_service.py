@@ -19,7 +19,6 @@ from gonio.cloud_sink.clinic_folder import ClinicFolder
 from gonio.cloud_sink.enrolment.app import IN_ALL, MAX_BODY, PER_ADDRESS, RateLimit, create_app
 from gonio.cloud_sink.enrolment.claims import LIFE
 from gonio.cloud_sink.enrolment.serve import clinic_of, enrolment_server, own_certificate
-from gonio.cloud_sink.serving import listen, serving
 from gonio.cloud_sink.store import Store, open_store
 from gonio.errors import UsageError
 from gonio.gateway.clinic_server import ClaimRefusedError
@@ -29,6 +28,7 @@ from gonio.identity.authority import Authority
 from gonio.identity.certificates import Certificate, make_request
 from gonio.identity.claim import ClaimTicket
 from gonio.identity.keys import KeyPemFile
+from gonio.web.serving import listen, serving
 
 BROKER = "mqtts://broker.example:8883"
 KIT = "kit-0123456789abcdef"
