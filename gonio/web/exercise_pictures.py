@@ -23,10 +23,11 @@ _TRUNK: Final = 56.0
 _HEAD: Final = 11.0
 _FOOT: Final = 13.0
 _WIDTH: Final = 210.0
-_HEIGHT: Final = 190.0
-_BASE: Final = 170.0  # px from the top to the ground
-_BED: Final = 118.0  # px from the top to the middle of one who lies
+_HEIGHT: Final = 226.0
+_BASE: Final = 208.0  # px from the top to the ground
+_BED: Final = 150.0  # px from the top to the middle of one who lies
 _STEP: Final = 26.0
+_DEEP_DEG: Final = 60.0  # of the hip: a lunge, beyond any small squat
 
 _PAINT: Final[Mapping[str, dict[str, Any]]] = {
     "leg": {"stroke": "#0b5fcc", "stroke_width": 11, "stroke_linecap": "round", "stroke_linejoin": "round"},
@@ -121,6 +122,8 @@ def _figure(drawing: _Drawing, pose: _Pose) -> list[svg.Element]:
 def _upright(drawing: _Drawing, pose: _Pose) -> list[svg.Element]:
     ground = _BASE - (_STEP if drawing.ground == "step" else 0.0)
     knee, ankle, toe = _leg((0.0, 0.0), 90.0 - pose.hip, 90.0 - (pose.hip - pose.knee), -90.0)
+    if drawing.planted:
+        toe = (ankle[0] + _FOOT, ankle[1])
     # a planted foot stays where it is, and the body moves; otherwise the body sits or stands, and the foot moves
     x = (100.0 - ankle[0]) if drawing.planted else 84.0
     y = (ground - ankle[1]) if drawing.planted else (_BASE - _LIMB if drawing.ground == "chair" else ground - 2 * _LIMB)
@@ -131,7 +134,9 @@ def _upright(drawing: _Drawing, pose: _Pose) -> list[svg.Element]:
     elements = _ground(drawing.ground, sat=x if drawing.ground == "chair" else None)
     other_knee = 0.0 if drawing.ground == "chair" else 90.0
     far_knee = _along(hip, other_knee, _LIMB)
-    if drawing.ground == "floor" and drawing.planted and pose.hip > 60.0:  # a lunge: the other knee goes down behind
+    if (
+        drawing.ground == "floor" and drawing.planted and pose.hip > _DEEP_DEG
+    ):  # a lunge: the other knee goes down behind
         far_knee = _along(hip, 105.0, _LIMB)
         other = [hip, far_knee, _along(far_knee, 165.0, _LIMB)]
     elif drawing.planted and drawing.ground == "step":
@@ -157,10 +162,12 @@ def _lying(drawing: _Drawing, pose: _Pose) -> list[svg.Element]:
         hip_deg = pose.hip + lift
     shoulder = (34.0, _BED)
     hip = _along(shoulder, -lift, _TRUNK)
-    knee, ankle, toe = _leg(hip, -up * hip_deg, -up * (hip_deg - pose.knee), -90.0 * up)
+    knee, ankle, toe = _leg(hip, -up * hip_deg, -up * (hip_deg - pose.knee), -90.0 if up > 0 else 0.0)
     elements = _ground("bed", sat=None)
     if drawing.roll:
-        elements.append(svg.Circle(cx=knee[0], cy=_BED - 8, r=8, fill="none", **_PAINT["ground"]))
+        elements.append(
+            svg.Circle(cx=round(knee[0], 1), cy=_BED - 3, r=11, fill="none", stroke="#868f99", stroke_width=4)
+        )
     if drawing.other_bent:
         bent = _along(hip, -50.0, _LIMB)
         elements.append(_line("other", [hip, bent, _along(bent, 50.0, _LIMB)]))

@@ -85,7 +85,7 @@ def speech(code: str) -> Speech:
 
 def preferred(accepted: str) -> str:
     """Choose the language that a browser prefers, by its ``Accept-Language`` (RFC 9110, 12.5.4); q-values in order."""
-    wanted = []
+    wanted: list[tuple[float, int, str]] = []
     for part in accepted[:500].split(","):
         name, _, quality = part.strip().partition(";q=")
         try:
