@@ -1,5 +1,6 @@
 """Server-rendered pages: one Jinja2 environment that escapes everything, and the folder of static files."""
 
+from gettext import NullTranslations
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +18,10 @@ class Pages:
 
     Args:
         package: the package whose ``templates`` folder holds the pages' own templates.
+        texts: the catalogue of the language that they are shown in; None where they have but one.
     """
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str, texts: NullTranslations | None = None) -> None:
         self._templates = Environment(
             loader=ChoiceLoader([PackageLoader(package), PackageLoader("gonio.web")]),
             autoescape=True,
@@ -27,6 +29,9 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        if texts is not None:
+            self._templates.add_extension("jinja2.ext.i18n")
+            self._templates.install_gettext_translations(texts, newstyle=True)  # type: ignore[attr-defined]
         self._templates.globals["version"] = __version__
         self._templates.filters["degrees"] = degrees
 

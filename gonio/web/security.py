@@ -5,7 +5,7 @@ hold patients' data: no cache keeps them, no address travels on in a ``Referer``
 of the ``Host`` header stops a foreign site whose name was pointed at this machine (DNS rebinding) from reading them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -34,11 +34,20 @@ HEADERS: Final = {
 class SecurityHeaders:
     """ASGI middleware that sets ``HEADERS`` on every answer and forbids caches all but our static files."""
 
-    def __init__(self, app: ASGIApp, *, static_prefix: str = "/static/", tls: bool = False) -> None:
-        """Guard an application; over ``tls``, browsers are told never to come without it."""
+    def __init__(
+        self, app: ASGIApp, *, static_prefix: str = "/static/", tls: bool = False, more: Mapping[str, str] | None = None
+    ) -> None:
+        """Guard an application.
+
+        Args:
+            app: what is guarded.
+            static_prefix: where files stand that bear no patient's data.
+            tls: browsers are told never to come without it.
+            more: headers that differ from ``HEADERS``, or stand beside them.
+        """
         self._app = app
         self._static_prefix = static_prefix
-        self._headers = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if tls else {})
+        self._headers = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if tls else {}) | (more or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; complete the headers of its answer."""

@@ -75,12 +75,12 @@ def read_check_in(form: Form, *, author: Author, follows: UUID | None = None) ->
     if len(note) > LONGEST_NOTE:
         raise FormError(TOO_LONG)
     reason = form.text("stop_reason")
-    stop: StopReason | None = reason if reason in STOP_REASONS else None  # type: ignore[assignment]
+    stop: StopReason | None = reason if reason in STOP_REASONS else None
     exercise, side = form.text("exercise"), form.text("side")
     by_hand: tuple[HandExercise, ...] = ()
     if exercise in EXERCISES and side in get_args(Side):
         sets, reps = form.whole("sets", 1, 100), form.whole("reps", 0, 2000)
-        by_hand = (HandExercise(exercise=exercise, side=side, sets=sets or 1, reps=reps),)  # type: ignore[arg-type]
+        by_hand = (HandExercise(exercise=exercise, side=side, sets=sets or 1, reps=reps),)
     try:
         return CheckIn(
             author=author,
@@ -112,7 +112,7 @@ def read_reminders(form: Form) -> tuple[tuple[Reminder, ...], time | None, time 
     )
     if moments and not days:
         raise FormError(_("Please choose at least one day."))
-    return tuple(Reminder(at=at, weekdays=days) for at in moments), _time(form, "quiet_from"), _time(form, "quiet_to")  # type: ignore[arg-type]
+    return tuple(Reminder(at=at, weekdays=days) for at in moments), _time(form, "quiet_from"), _time(form, "quiet_to")
 
 
 def read_pause(form: Form, today: date) -> Pause:
@@ -125,7 +125,7 @@ def read_pause(form: Form, today: date) -> Pause:
     try:
         since = date.fromisoformat(form.text("since")) if form.text("since") else today
         until = date.fromisoformat(form.text("until")) if form.text("until") else None
-        return Pause(since=since, until=until, reason=reason if reason in PAUSE_REASONS else "other")  # type: ignore[arg-type]
+        return Pause(since=since, until=until, reason=reason if reason in PAUSE_REASONS else "other")
     except ValueError as error:  # pydantic's errors are ValueErrors too
         raise FormError(_("Please check the dates: the last day is not before the first.")) from error
 
