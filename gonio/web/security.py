@@ -5,7 +5,7 @@ hold patients' data: no cache keeps them, no address travels on in a ``Referer``
 of the ``Host`` header stops a foreign site whose name was pointed at this machine (DNS rebinding) from reading them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -35,7 +35,7 @@ class SecurityHeaders:
     """ASGI middleware that sets ``HEADERS`` on every answer and forbids caches all but our static files."""
 
     def __init__(
-        self, app: ASGIApp, *, static_prefix: str = "/static/", tls: bool = False, more: Mapping[str, str] | None = None
+        self, app: ASGIApp, *, static_prefix: str = "/static/", tls: bool = False, more: dict[str, str] | None = None
     ) -> None:
         """Guard an application.
 

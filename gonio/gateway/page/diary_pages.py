@@ -11,11 +11,10 @@ from gonio.gateway.page.forms import Form, FormError, read_check_in
 from gonio.gateway.page.home import Home, Look
 from gonio.gateway.page.maker import PageMaker, bend_target, go
 from gonio.gateway.page.words import EXERCISES, STOP_REASONS, VOID_REASONS
-from gonio.gateway.patient.discomfort import Advice, Guidance, advise
+from gonio.gateway.patient.discomfort import Guidance, advise
 from gonio.gateway.patient.history import KeptCheckIn, KeptSession
 from gonio.gateway.patient.progress import word_of_bend, word_of_straight
 from gonio.messages.check_in import CheckIn, VoidReport
-from gonio.messages.patient import PatientMessage
 
 
 class DiaryPages:
@@ -125,18 +124,6 @@ class DiaryPages:
             state=await self._home.state_of(record_id),
         )
 
-    async def ask_therapist(self, request: Request) -> Response:
-        """Write to the therapist about what was told."""
-        form = form_of(request)
-        text = form.text("text").strip()[:4000]
-        if not text:
-            return go("/messages")
-        message = PatientMessage(
-            text=text, author=phone_of(request).author, about=form.identifier("about"), ask=bool(form.text("ask"))
-        )
-        await self._home.tell(message, form.identifier("record_id"))
-        return go("/messages?sent=1")
-
     async def void(self, request: Request) -> Response:
         """Strike a session out: kept, and never counted."""
         look = await self._home.look()
@@ -146,7 +133,7 @@ class DiaryPages:
         if reason not in VOID_REASONS:
             return go(f"/done/{session.record_id}")
         await self._home.tell(
-            VoidReport(record_id=session.record_id, reason=reason, author=phone_of(request).author),  # type: ignore[arg-type]
+            VoidReport(record_id=session.record_id, reason=reason, author=phone_of(request).author),
             form.identifier("record_id"),
         )
         return go("/?struck=1")
@@ -190,7 +177,3 @@ def _session(look: Look, request: Request) -> KeptSession:
     if found is None:
         raise HTTPException(404)
     return found
-
-
-#: Advice that stops the day's exercises.
-STOPS = frozenset({Advice.STOP_AND_ASK.name, Advice.DOCTOR_TODAY.name, Advice.EMERGENCY.name})

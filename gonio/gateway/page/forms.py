@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
-from typing import Final, get_args
+from typing import Final, cast, get_args
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -75,7 +75,7 @@ def read_check_in(form: Form, *, author: Author, follows: UUID | None = None) ->
     if len(note) > LONGEST_NOTE:
         raise FormError(TOO_LONG)
     reason = form.text("stop_reason")
-    stop: StopReason | None = reason if reason in STOP_REASONS else None
+    stop = cast("StopReason", reason) if reason in STOP_REASONS else None
     exercise, side = form.text("exercise"), form.text("side")
     by_hand: tuple[HandExercise, ...] = ()
     if exercise in EXERCISES and side in get_args(Side):
