@@ -3,6 +3,7 @@
 import io
 import json
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import segno
 from markupsafe import Markup
@@ -23,8 +24,10 @@ from gonio.gateway.page.words import PAUSE_REASONS
 from gonio.gateway.patient.progress import corridor
 from gonio.gateway.patient.reminders import OPT_OUT
 from gonio.messages import Kind
-from gonio.messages.check_in import Author
 from gonio.messages.patient import PatientMessage, Preference
+
+if TYPE_CHECKING:
+    from gonio.messages.check_in import Author
 
 WEEKS_SHOWN = 6
 SNOOZES = (30, 60, 120)
