@@ -57,6 +57,12 @@ class KitSettings(BaseSettings):
     keep_calibration: bool = Field(default=True, description="begin with what the last session found, where it fits")
     adapter_slots: int = Field(default=SLOTS, ge=1, le=16, description="sensors that one Bluetooth adapter may carry")
     keep_days: int = Field(default=400, ge=1, le=3650, description="records are kept so long once the clinic has them")
+    emergency: str = Field(
+        default="911", pattern=r"^[0-9+ ]{2,16}$", description="whom the patient's page says to call"
+    )
+    signs: Path | None = Field(
+        default=None, description="a program that shows lights and makes sounds; none: there are no"
+    )
     scan_s: float = Field(default=10.0, gt=0, le=300, description="how long to look for sensors, s")
 
     @classmethod

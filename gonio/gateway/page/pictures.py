@@ -54,7 +54,8 @@ def draw_range(
         days = sorted(corridor)
         outline = [(x(_since(between, d)), y(corridor[d][1])) for d in days]
         outline += [(x(_since(between, d)), y(corridor[d][0])) for d in reversed(days)]
-        elements.append(svg.Polygon(points=outline, class_=["corridor"], fill="#e7f5ec"))
+        steps: list[svg.PathData] = [svg.MoveTo(*outline[0]), *(svg.LineTo(*one) for one in outline[1:])]
+        elements.append(svg.Path(d=steps, class_=["corridor"], fill="#e7f5ec"))
     for name, points in (("point", known), ("point straight", straight)):
         for day, value in points:
             px = x(_since(between, day))
