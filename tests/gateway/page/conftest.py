@@ -1,6 +1,5 @@
 """A kit with its page: the page's application asked in process, and a simulated leg before a real browser."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -54,7 +53,7 @@ def program(*exercises: Prescribed, since: date | None = None, **changes: object
         "clinic": "Lakeside Knee Clinic",
         "telephone": "555-0100",
     }
-    return Program(**(values | changes))  # type: ignore[arg-type]
+    return Program(**(values | changes))
 
 
 MESSAGE = ClinicMessage(text="Well done this week.\nKeep going!", sender="Dr. Lane")
@@ -106,10 +105,3 @@ async def home(tmp_path: Path) -> AsyncIterator[Home]:
 async def visitor(home: Home) -> AsyncIterator[Visitor]:
     async with visitor_of(home) as one:
         yield one
-
-
-async def until(what: object, seconds: float = 30.0) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(seconds):
-        while not what():  # type: ignore[operator]
-            await asyncio.sleep(0.05)
