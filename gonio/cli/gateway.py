@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from gonio.cli import gateway_identity, gateway_reports
+from gonio.cli import gateway_identity, gateway_page, gateway_reports
 from gonio.cli.names import EXERCISE_NAMES
 
 if TYPE_CHECKING:
@@ -241,6 +241,8 @@ def status(
         _say(json.dumps(status_answer(settings.data_dir, lines, settings.keys())))
 
 
+app.command("serve")(gateway_page.serve)
+app.command("phones")(gateway_page.phones)
 app.command("enroll")(gateway_identity.enroll)
 app.command("doctor")(gateway_identity.doctor)
 app.command("wipe")(gateway_identity.wipe)

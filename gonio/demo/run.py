@@ -5,12 +5,14 @@ import logging
 import math
 import secrets
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from gonio.cloud_sink.review.gate import House
 from gonio.cloud_sink.review.serve import review_server
@@ -23,11 +25,17 @@ from gonio.errors import UsageError
 from gonio.gateway.brief import manner_of
 from gonio.gateway.events import LiveAngle, SensorBack, SensorLost, SessionEvent, SessionStarted, Trouble
 from gonio.gateway.kit import Kit
+from gonio.gateway.page.home import Home
+from gonio.gateway.page.live import Wanted
+from gonio.gateway.page.serve import page_server
 from gonio.gateway.session import FinishedSession
 from gonio.gateway.settings import KitSettings
 from gonio.gateway.time_zone import local_time_zone
-from gonio.messages import SessionSummary, degrees
-from gonio.signal.consts import INCLINATION_ONLY
+from gonio.messages import GoalReport, SessionSummary, degrees
+from gonio.messages.down import Prescribed, Program
+from gonio.signal.consts import INCLINATION_ONLY, Side
+from gonio.simulators.acts import Acts
+from gonio.simulators.leg import LegMotion
 from gonio.simulators.motion import Motion
 from gonio.simulators.world import World
 
@@ -68,6 +76,7 @@ class _Watcher:
 
     display: Display
     scene: Scene
+    lasts_s: float
     last_frame_s: float = -math.inf
 
     def __call__(self, event: SessionEvent) -> None:
@@ -78,7 +87,7 @@ class _Watcher:
                 self.last_frame_s = time.monotonic()
                 began = self.scene.world.motion_began_s
                 elapsed_s = 0.0 if began is None else self.scene.world.now_s() - began
-                self.display.angle(elapsed_s, self.scene.motion.duration_s, event.flexion_deg, event.reps)
+                self.display.angle(elapsed_s, self.lasts_s, event.flexion_deg, event.reps)
             case SensorLost():
                 self.display.warn(f"the {event.segment} sensor is lost ({event.reason}); waiting for it")
             case SensorBack():
@@ -112,7 +121,9 @@ async def run_demo(
             display.step("clinic: listening for kits")
             display.page("review pages", f"{address}?ticket={ticket}")
             world = World(options.speed)
-            leg = await stack.enter_async_context(scene(options.motion, options.family, world, seed=options.seed))
+            acts = Acts(options.motion)
+            motion = acts if options.stay else options.motion  # a page may begin more than one exercise
+            leg = await stack.enter_async_context(scene(motion, options.family, world, seed=options.seed))
             settings = KitSettings.load(data_dir=options.data_dir / KIT_FOLDER, side=options.motion.side)
             await asyncio.to_thread(clinic.claim, settings)
             display.step("kit: claimed by the clinic with a code; its records are signed")
@@ -125,7 +136,17 @@ async def run_demo(
             )
             await stack.enter_async_context(kit)
             _bind(book, kit)
-            finished = await _session(kit, leg, options, display, stop)
+            actor = _Actor(acts, options, world)
+            home = await stack.enter_async_context(
+                Home(kit, zone=ZoneInfo(local_time_zone()), watcher=actor if options.stay else None)
+            )
+            actor.home = home
+            if options.stay:
+                prescribe(book, kit.kit_id, options.exercise, options.motion.side)
+                patient_page = await stack.enter_async_context(_patient_page(home, ticket))
+                display.page("patient's page", f"{patient_page}?ticket={ticket}")
+                await asyncio.to_thread(open_page, f"{patient_page}?ticket={ticket}")
+            finished = await _session(home, leg, options, display, stop)
             if finished.envelope is not None:
                 display.step("session done and stored on the kit; handing it to the clinic")
             else:
@@ -147,6 +168,61 @@ async def run_demo(
                 "of this session only the repetitions that are in the kit's journal are kept"
             )
     return replace(result, errors=errors.count)
+
+
+@dataclass(slots=True)
+class _Actor:
+    """Lets the simulated leg do each further exercise that the patient's page begins."""
+
+    acts: Acts
+    options: DemoOptions
+    world: World
+    home: Home | None = None
+    begun: int = 0
+
+    def __call__(self, event: SessionEvent) -> None:
+        """Begin the motion once both sensors stream; the first session's has its own."""
+        if not isinstance(event, SessionStarted):
+            return
+        self.begun += 1
+        wanted = None if self.home is None else self.home.live.view.wanted
+        motion = self.options.motion
+        began_s = self.world.motion_began_s
+        if self.begun == 1 or wanted is None or began_s is None or not isinstance(motion, LegMotion):
+            return
+        exercise = wanted.exercise or motion.exercise
+        later = LegMotion(exercise, side=wanted.side, reps=wanted.reps or 10, seed=self.begun, mounting=motion.mounting)
+        self.acts.begin(later, self.world.now_s() - began_s)
+
+
+@asynccontextmanager
+async def _patient_page(home: Home, ticket: str) -> AsyncIterator[str]:
+    """Serve the patient's page at its usual port, or at a free one where that is taken."""
+    async with AsyncExitStack() as stack:
+        try:
+            address = await stack.enter_async_context(page_server(home, ticket=ticket))
+        except UsageError:
+            address = await stack.enter_async_context(page_server(home, port=0, ticket=ticket))
+        yield address
+
+
+def prescribe(book: Store, kit_id: str, exercise: str | None, side: Side) -> None:
+    """Send the demo's kit a program that begins with the demo's exercise; it says that it is simulated."""
+    names = dict.fromkeys([exercise or "heel-slide", "long-arc-quad", "sit-to-stand"])
+    goals = {"heel-slide": GoalReport(flexion_deg=90.0), "long-arc-quad": GoalReport(extension_deg=10.0)}
+    program = Program(
+        program_id=uuid.uuid4(),
+        version=1,
+        valid_from=datetime.now(ZoneInfo(local_time_zone())).date(),
+        exercises=tuple(
+            Prescribed(exercise=name, side=side, sets=2, reps=8, goal=goals.get(name), ceiling_deg=None)
+            for name in names
+        ),
+        clinic="Demo clinic (simulated)",
+        note="A few minutes, twice a day. Slow is fine.",
+        simulated=True,
+    )
+    book.down.send(kit_id, program, actor="demo")
 
 
 @contextmanager
@@ -186,14 +262,17 @@ def _bind(book: Store, kit: Kit) -> None:
 
 
 async def _session(
-    kit: Kit, leg: Scene, options: DemoOptions, display: Display, stop: asyncio.Event
+    home: Home, leg: Scene, options: DemoOptions, display: Display, stop: asyncio.Event
 ) -> FinishedSession:
     """Find and pair the sensors, run one session while the leg moves, and commit it."""
+    kit = home.kit
     await kit.find_and_pair(thigh=leg.sensors["thigh"].address, shank=leg.sensors["shank"].address)
     display.step("kit: both sensors found and paired, connecting")
-    watch = asyncio.create_task(_stop_when_done(kit, leg, stop), name="end of the motion")
+    lasts_s = options.motion.duration_s if options.stay else None
+    watch = asyncio.create_task(_stop_when_done(kit, leg, stop, lasts_s), name="end of the motion")
     try:
-        return await kit.run_session(options.exercise, options.motion.side, listener=_Watcher(display, leg))
+        wanted = Wanted(options.exercise, options.motion.side)
+        return await home.live.run(wanted, listener=_Watcher(display, leg, options.motion.duration_s))
     finally:
         watch.cancel()
         with suppress(asyncio.CancelledError):
@@ -201,11 +280,11 @@ async def _session(
         display.still()
 
 
-async def _stop_when_done(kit: Kit, leg: Scene, stop: asyncio.Event) -> None:
+async def _stop_when_done(kit: Kit, leg: Scene, stop: asyncio.Event, lasts_s: float | None) -> None:
     """Press "done" when the motion is over and its last samples have come, or when the person wants to leave."""
 
     async def motion_over() -> None:
-        await leg.motion_over()
+        await leg.motion_over(lasts_s)
         await asyncio.sleep(_TAIL_S)
 
     over = asyncio.create_task(motion_over(), name="motion")
@@ -224,8 +303,8 @@ def _result(
     summary = finished.summary
     truth = leg.motion.truth
     began_s = leg.world.motion_began_s
-    seconds = 0.0 if began_s is None else min(leg.world.now_s() - began_s, leg.motion.duration_s)
-    cut_short = seconds < leg.motion.duration_s
+    seconds = 0.0 if began_s is None else min(leg.world.now_s() - began_s, options.motion.duration_s)
+    cut_short = seconds < options.motion.duration_s
     done = [rep for rep in truth.reps if rep.end_s <= seconds]
     counts = kit.store.counts()
     audit = book.audit()

@@ -47,8 +47,15 @@ class Scene:
     scanner_backend: type[BaseBleakScanner]
     client_backend: type[BaseBleakClient]
 
-    async def motion_over(self) -> None:
-        """Wait until both sensors have sent the motion's last samples."""
+    async def motion_over(self, lasts_s: float | None = None) -> None:
+        """Wait until both sensors have sent the motion's last samples.
+
+        Args:
+            lasts_s: of its beginning only so many seconds, simulated; None for all of it.
+        """
+        if lasts_s is not None:
+            await self.world.sleep_until(await self.world.wait_for_motion() + lasts_s)
+            return
         for sensor in self.sensors.values():
             await sensor.wait_for_end()
 

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from gonio.gateway.page.door import form_of, phone_of
 from gonio.gateway.page.forms import Form, FormError, read_check_in
 from gonio.gateway.page.home import Home, Look
-from gonio.gateway.page.maker import PageMaker, bend_target, go
+from gonio.gateway.page.live import bend_target
+from gonio.gateway.page.maker import PageMaker, go
 from gonio.gateway.page.words import EXERCISES, STOP_REASONS, VOID_REASONS
 from gonio.gateway.patient.discomfort import Guidance, advise
 from gonio.gateway.patient.history import KeptCheckIn, KeptSession

@@ -12,13 +12,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from gonio.gateway.page.door import form_of, phone_of
 from gonio.gateway.page.home import Home, Look
 from gonio.gateway.page.languages import Speech
-from gonio.gateway.page.live import LiveView, Phase, Wanted
-from gonio.gateway.page.maker import LEAST_BEND_DEG, MOST_BEND_DEG, PageMaker, bend_target, go
+from gonio.gateway.page.live import LiveView, Phase, Wanted, wanted_of
+from gonio.gateway.page.maker import LEAST_BEND_DEG, MOST_BEND_DEG, PageMaker, go
 from gonio.gateway.page.words import ERROR, ERRORS, EXERCISES, FLAGS, STOP_REASONS
 from gonio.gateway.patient.schedule import Due
-from gonio.messages.down import Prescribed
 from gonio.signal.consts import Side
-from gonio.signal.reps.goal import Goal
 
 
 class ExercisePages:
@@ -61,20 +59,12 @@ class ExercisePages:
         name, side = _asked(request)
         look = await self._home.look()
         due = _due(look, name, side)
-        wanted = _wanted(name, side, due.prescribed if due else None)
-        stranger = form_of(request).text("who") == "other"
-        self._home.begin(
-            Wanted(
-                wanted.exercise,
-                side,
-                wanted.goal,
-                wanted.reps,
-                wanted.seconds,
-                wanted.ceiling_deg,
-                stranger=stranger,
-                author=phone_of(request).author,
-            )
-        )
+        stranger, author = form_of(request).text("who") == "other", phone_of(request).author
+        if due is None:
+            wanted = Wanted(name, side, stranger=stranger, author=author)
+        else:
+            wanted = wanted_of(due.prescribed, stranger=stranger, author=author)
+        self._home.begin(wanted)
         return go("/live")
 
     async def live(self, request: Request) -> Response:
@@ -138,18 +128,6 @@ def _due(look: Look, name: str, side: str) -> Due | None:
     """Give the line of today's program: the first with something left, else any."""
     lines = [one for one in look.due() if (one.prescribed.exercise, one.prescribed.side) == (name, side)]
     return next((one for one in lines if one.left), lines[-1] if lines else None)
-
-
-def _wanted(name: str, side: Side, prescribed: Prescribed | None) -> Wanted:
-    if prescribed is None:
-        return Wanted(name, side)
-    goal, bend = prescribed.goal, bend_target(prescribed)
-    asked = None
-    if goal is not None:
-        angles = (bend, goal.extension_deg, goal.height_deg)
-        flexion, extension, height = (None if angle is None else math.radians(angle) for angle in angles)
-        asked = Goal(flexion=flexion, extension=extension, height=height, hold_s=goal.hold_s)
-    return Wanted(name, side, asked, prescribed.reps, prescribed.duration_s, prescribed.ceiling_deg)
 
 
 def _shown(view: LiveView, said: Speech) -> dict[str, object]:

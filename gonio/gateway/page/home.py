@@ -18,10 +18,11 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter, ValidationError
 
 from gonio.gateway.database import StoreWriteError
+from gonio.gateway.events import Listener
 from gonio.gateway.inbox import State
 from gonio.gateway.kit import Kit
 from gonio.gateway.notes import SHARING
-from gonio.gateway.page.live import LiveDesk, Wanted
+from gonio.gateway.page.live import LiveDesk, Wanted, wanted_of
 from gonio.gateway.page.phones import Phones
 from gonio.gateway.patient.history import History, history_of
 from gonio.gateway.patient.reminders import Reminded, Why, due
@@ -126,18 +127,21 @@ class Look:
 class Home:
     """The kit as its page knows it; ``async with`` begins to remind, and ends what the page began."""
 
-    def __init__(self, kit: Kit, *, zone: ZoneInfo, signs: Signs | None = None) -> None:
+    def __init__(
+        self, kit: Kit, *, zone: ZoneInfo, signs: Signs | None = None, watcher: Listener | None = None
+    ) -> None:
         """Prepare.
 
         Args:
             kit: entered.
             zone: the patient's time zone.
             signs: the kit's lamp and sounds.
+            watcher: is told of everything in every session.
         """
         self.kit = kit
         self.zone = zone
         self.signs: Signs = signs or NoSigns()
-        self.live = LiveDesk(kit, self.signs, on_rep=self.react)
+        self.live = LiveDesk(kit, self.signs, on_rep=self.react, watcher=watcher)
         self.phones = Phones(lambda: kit.store)
         self._records = _Records()
         self._reminder: Why | None = None
@@ -204,6 +208,17 @@ class Home:
     def begin(self, wanted: Wanted) -> bool:
         """Begin a session; False where one runs already."""
         return self.live.begin(wanted, self._group)
+
+    async def press(self) -> None:
+        """Do what the kit's one button does: end the session that runs, or begin what is left of today.
+
+        Without a program the exercise is recognised as it is done.
+        """
+        if self.live.view.runs:
+            await self.live.stop()
+            return
+        left = [one.prescribed for one in (await self.look()).due() if one.left]
+        self.begin(wanted_of(left[0]) if left else Wanted(None, self.kit.settings.side))
 
     async def tell(self, report: Report, record_id: UUID | None = None) -> Envelope | None:
         """Keep what a person tells, and take it as an answer to reminders; see ``Kit.tell``."""

@@ -6,6 +6,7 @@ belongs to the kit: a phone that goes away, is locked or loses the Wi-Fi changes
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from gonio.gateway.kit import Kit
 from gonio.gateway.session import FinishedSession
 from gonio.gateway.signs import Signs, Sound
 from gonio.messages.check_in import Author, VoidReport
+from gonio.messages.down import Prescribed
 from gonio.signal.consts import Segment, Side
 from gonio.signal.reps.goal import Goal
 
@@ -63,6 +65,39 @@ class Wanted:
     ceiling_deg: float | None = None
     stranger: bool = False
     author: Author = "patient"
+
+
+def bend_target(one: Prescribed) -> float | None:
+    """Give the bend that is aimed for, degrees; never beyond what the surgeon allows."""
+    wanted = one.goal.flexion_deg if one.goal is not None else None
+    if wanted is None:
+        return None
+    return wanted if one.ceiling_deg is None else min(wanted, one.ceiling_deg)
+
+
+def wanted_of(prescribed: Prescribed, *, stranger: bool = False, author: Author = "patient") -> Wanted:
+    """Give what a line of a program asks for.
+
+    Args:
+        prescribed: the line.
+        stranger: somebody else tries the sensors.
+        author: who begins it.
+    """
+    goal, asked = prescribed.goal, None
+    if goal is not None:
+        angles = (bend_target(prescribed), goal.extension_deg, goal.height_deg)
+        flexion, extension, height = (None if angle is None else math.radians(angle) for angle in angles)
+        asked = Goal(flexion=flexion, extension=extension, height=height, hold_s=goal.hold_s)
+    return Wanted(
+        prescribed.exercise,
+        prescribed.side,
+        asked,
+        prescribed.reps,
+        prescribed.duration_s,
+        prescribed.ceiling_deg,
+        stranger=stranger,
+        author=author,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +155,26 @@ class LiveView:
 class LiveDesk:
     """Begins and ends sessions, and tells all who watch."""
 
-    def __init__(self, kit: Kit, signs: Signs, *, on_rep: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        kit: Kit,
+        signs: Signs,
+        *,
+        on_rep: Callable[[], Awaitable[None]] | None = None,
+        watcher: events.Listener | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             kit: whose sessions.
             signs: its lamp and its sounds.
             on_rep: called after the first repetition of a session: the patient reacted.
+            watcher: is told of everything in every session; must return at once and not raise.
         """
         self._kit = kit
         self._signs = signs
         self._on_rep = on_rep
+        self._watcher = watcher
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -208,8 +252,9 @@ class LiveDesk:
 
         def heed(event: events.SessionEvent) -> None:
             self._heed(event)
-            if listener is not None:
-                listener(event)
+            for one in (listener, self._watcher):
+                if one is not None:
+                    one(event)
 
         self._signs.light("connecting")
         error: GonioError | None = None

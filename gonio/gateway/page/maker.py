@@ -11,6 +11,7 @@ from gonio.gateway.page import words
 from gonio.gateway.page.door import phone_or_none, token_for
 from gonio.gateway.page.home import Home, Look
 from gonio.gateway.page.languages import LANGUAGES, Speech, preferred, speech
+from gonio.gateway.page.live import bend_target
 from gonio.messages import new_record_id
 from gonio.messages.down import Prescribed
 from gonio.web.exercise_pictures import exercise_picture
@@ -104,14 +105,6 @@ def dose(one: Prescribed, said: Speech) -> str:
     if goal is not None and goal.hold_s:
         parts.append(said.count("hold %(num)s second", "hold %(num)s seconds", round(goal.hold_s)))
     return ", ".join(parts)
-
-
-def bend_target(one: Prescribed) -> float | None:
-    """Give the bend that is aimed for, degrees; never beyond what the surgeon allows."""
-    wanted = one.goal.flexion_deg if one.goal is not None else None
-    if wanted is None:
-        return None
-    return wanted if one.ceiling_deg is None else min(wanted, one.ceiling_deg)
 
 
 def go(path: str) -> Response:
