@@ -41,6 +41,7 @@ from gonio.simulators.world import World
 
 _TAIL_S: Final = 0.3  # real seconds for the last samples to arrive
 _DRAIN_S: Final = 30.0  # how long the clinic may take to acknowledge everything
+_CONNECT_S: Final = 4.0  # real seconds that the sensors may take until they stream
 _FRAME_S: Final = 0.05  # between two pictures of the live angle
 _PATIENT: Final = "Demo patient (simulated)"
 
@@ -138,9 +139,8 @@ async def run_demo(
             _bind(book, kit)
             actor = _Actor(acts, options, world)
             home = await stack.enter_async_context(
-                Home(kit, zone=ZoneInfo(local_time_zone()), watcher=actor if options.stay else None)
+                Home(kit, zone=ZoneInfo(local_time_zone()), on_begin=actor if options.stay else None)
             )
-            actor.home = home
             if options.stay:
                 prescribe(book, kit.kit_id, options.exercise, options.motion.side)
                 patient_page = await stack.enter_async_context(_patient_page(home, ticket))
@@ -177,21 +177,22 @@ class _Actor:
     acts: Acts
     options: DemoOptions
     world: World
-    home: Home | None = None
     begun: int = 0
 
-    def __call__(self, event: SessionEvent) -> None:
-        """Begin the motion once both sensors stream; the first session's has its own."""
-        if not isinstance(event, SessionStarted):
-            return
+    def __call__(self, wanted: Wanted) -> None:
+        """Let the leg stand before its sensors are looked at, and then exercise; the first session has its own."""
         self.begun += 1
-        wanted = None if self.home is None else self.home.live.view.wanted
-        motion = self.options.motion
-        began_s = self.world.motion_began_s
-        if self.begun == 1 or wanted is None or began_s is None or not isinstance(motion, LegMotion):
+        motion, began_s = self.options.motion, self.world.motion_began_s
+        if self.begun == 1 or began_s is None or not isinstance(motion, LegMotion):
             return
-        exercise = wanted.exercise or motion.exercise
-        later = LegMotion(exercise, side=wanted.side, reps=wanted.reps or 10, seed=self.begun, mounting=motion.mounting)
+        later = LegMotion(
+            wanted.exercise or motion.exercise,
+            side=wanted.side,
+            reps=wanted.reps or 10,
+            seed=self.begun,
+            mounting=motion.mounting,
+            standing_s=3.0 + _CONNECT_S * self.options.speed,
+        )
         self.acts.begin(later, self.world.now_s() - began_s)
 
 

@@ -28,13 +28,13 @@ class Acts:
         """Let a motion begin.
 
         Args:
-            motion: with the sensors mounted as before.
+            motion: with the sensors mounted as before; nobody should watch the leg's jump into its beginning.
             now_s: the moment after this motion's own beginning, s.
         """
         self._acts.append((now_s, motion))
 
     def imu(self, segment: Segment, t_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Give specific force (n, 3) in m/s² and angular velocity (n, 3) in rad/s at moments (n,) in s, sensor frame."""
+        """Give specific force (n, 3) in m/s² and angular velocity (n, 3) in rad/s, sensor frame, at moments (n,)."""
         acc, gyr = np.zeros((len(t_s), 3)), np.zeros((len(t_s), 3))
         acts = list(self._acts)
         ends = [began for began, _ in acts[1:]] + [np.inf]

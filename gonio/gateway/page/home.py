@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 from pydantic import TypeAdapter, ValidationError
 
 from gonio.gateway.database import StoreWriteError
-from gonio.gateway.events import Listener
 from gonio.gateway.inbox import State
 from gonio.gateway.kit import Kit
 from gonio.gateway.notes import SHARING
@@ -128,7 +127,7 @@ class Home:
     """The kit as its page knows it; ``async with`` begins to remind, and ends what the page began."""
 
     def __init__(
-        self, kit: Kit, *, zone: ZoneInfo, signs: Signs | None = None, watcher: Listener | None = None
+        self, kit: Kit, *, zone: ZoneInfo, signs: Signs | None = None, on_begin: Callable[[Wanted], None] | None = None
     ) -> None:
         """Prepare.
 
@@ -136,12 +135,12 @@ class Home:
             kit: entered.
             zone: the patient's time zone.
             signs: the kit's lamp and sounds.
-            watcher: is told of everything in every session.
+            on_begin: called when a session is wanted, before its sensors are connected.
         """
         self.kit = kit
         self.zone = zone
         self.signs: Signs = signs or NoSigns()
-        self.live = LiveDesk(kit, self.signs, on_rep=self.react, watcher=watcher)
+        self.live = LiveDesk(kit, self.signs, on_rep=self.react, on_begin=on_begin)
         self.phones = Phones(lambda: kit.store)
         self._records = _Records()
         self._reminder: Why | None = None

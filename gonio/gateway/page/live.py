@@ -161,7 +161,7 @@ class LiveDesk:
         signs: Signs,
         *,
         on_rep: Callable[[], Awaitable[None]] | None = None,
-        watcher: events.Listener | None = None,
+        on_begin: Callable[[Wanted], None] | None = None,
     ) -> None:
         """Prepare.
 
@@ -169,12 +169,12 @@ class LiveDesk:
             kit: whose sessions.
             signs: its lamp and its sounds.
             on_rep: called after the first repetition of a session: the patient reacted.
-            watcher: is told of everything in every session; must return at once and not raise.
+            on_begin: called when a session is wanted, before its sensors are connected.
         """
         self._kit = kit
         self._signs = signs
         self._on_rep = on_rep
-        self._watcher = watcher
+        self._on_begin = on_begin
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -252,11 +252,12 @@ class LiveDesk:
 
         def heed(event: events.SessionEvent) -> None:
             self._heed(event)
-            for one in (listener, self._watcher):
-                if one is not None:
-                    one(event)
+            if listener is not None:
+                listener(event)
 
         self._signs.light("connecting")
+        if self._on_begin is not None:
+            self._on_begin(wanted)
         error: GonioError | None = None
         finished: FinishedSession | None = None
         try:
