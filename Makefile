@@ -11,7 +11,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 PINS := sed -n 's/^\([A-Za-z0-9._-]*==[^ ;]*\).*/\1/p'
 ARGS ?=
 
-.PHONY: help setup demo test lint check bench chaos build pictures update advisories clean
+.PHONY: help setup demo test lint check bench chaos build languages pictures update advisories clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -69,7 +69,11 @@ build: $(VENV)/.ready ## Make the wheel, the source archive and the bill of mate
 		--spec-version 1.6 --output-format JSON --output-file dist/gonio.cdx.json build/sbom/bin/python
 	@rm -rf build/sbom && ls -l dist
 
+languages: $(VENV)/.ready ## Read the patient's page for texts anew, and compile their translations
+	@$(BIN)/python -m tests.gateway.page.catalogues
+
 pictures: $(VENV)/.ready ## Remake the pictures of the docs (needs chromium)
+	@mkdir -p docs/pictures/patient && GONIO_PICTURES=docs/pictures/patient $(BIN)/python -m pytest -q tests/demo/test_patient_day.py
 	@folder=$$(mktemp -d) && $(BIN)/python examples/review_screenshots.py $$folder --only session && \
 		cp $$folder/session-1440-light.png docs/pictures/session.png; rm -rf $$folder
 

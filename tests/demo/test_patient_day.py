@@ -69,7 +69,7 @@ async def phone() -> AsyncIterator[Page]:
     async with async_playwright() as playwright:
         program = shutil.which("chromium") or "/usr/bin/chromium"
         browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        context = await browser.new_context(viewport=PHONE, device_scale_factor=2, locale="en-US")  # type: ignore[arg-type]
+        context = await browser.new_context(viewport=PHONE, locale="en-US")  # type: ignore[arg-type]
         context.set_default_timeout(20_000)
         yield await context.new_page()
         await browser.close()
@@ -84,7 +84,7 @@ async def seen(page: Page, name: str) -> None:
     assert not serious, [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious]
     folder = os.environ.get("GONIO_PICTURES")
     if folder:
-        await page.screenshot(path=Path(folder) / f"patient-{name}.png", full_page=name != "live")
+        await page.screenshot(path=Path(folder) / f"{name}.png", full_page=name != "live")
 
 
 async def exercise(page: Page, name: str, reps: int) -> list[float]:

@@ -23,6 +23,9 @@ LANGUAGES: Final[Mapping[str, str]] = {"en": "English", "es": "Español", "de": 
 #: What dates and numbers are written by: the product's English and Spanish are those of the United States.
 _LOCALES: Final = {"en": "en_US", "es": "es_US", "de": "de_DE"}
 
+#: How a day is said; Babel's own long forms name the year, too.
+_DAYS: Final = {"en": "EEEE, MMMM d", "es": "EEEE, d 'de' MMMM", "de": "EEEE, d. MMMM"}
+
 
 def mark(text: str) -> str:
     """Mark a text for translation where it is not shown yet; gives it as it is."""
@@ -47,8 +50,8 @@ class Speech:
         return self.texts.ngettext(one, many, number) % {"num": number, **values}
 
     def day(self, when: date) -> str:
-        """Write a day as people say it: "Sunday, November 22"."""
-        return str(format_skeleton("MMMMEEEEd", _noon(when), locale=self.locale))
+        """Write a day as people say it: "Sunday, November 22", "Sonntag, 22. November"."""
+        return str(format_date(when, _DAYS[self.code], locale=self.locale))
 
     def short_day(self, when: date) -> str:
         """Write a day briefly: "Nov 22"."""
