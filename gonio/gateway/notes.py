@@ -6,6 +6,8 @@ Functions on an open database, for :class:`gonio.gateway.store.KitStore`, which 
 import sqlite3
 from typing import Final
 
+from pydantic import ValidationError
+
 from gonio.messages import Preference
 
 #: What a patient opts out of who wants nothing to leave the kit for now.
@@ -23,8 +25,12 @@ def keep(db: sqlite3.Connection, name: str, value: str) -> None:
     db.execute("INSERT INTO note VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
 
 
-def mind_sharing(db: sqlite3.Connection, preference: Preference) -> None:
-    """Note whether anything may leave the kit from now on but what is urgent."""
+def mind_sharing(db: sqlite3.Connection, payload: str) -> None:
+    """Note whether anything may leave the kit from now on but what is urgent; what is no preference changes nothing."""
+    try:
+        preference = Preference.model_validate_json(payload)
+    except ValidationError:  # the clinic refuses it, with the reason
+        return
     keep(db, SHARING, "off" if SHARING in preference.opt_outs else "on")
 
 

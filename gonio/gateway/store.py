@@ -32,7 +32,7 @@ from gonio.gateway.records import (
     RejectedRecord,
 )
 from gonio.identity.signatures import sign
-from gonio.messages import Ack, DownEnvelope, DownKind, EndedOutbox, Envelope, Kind, Preference, Program
+from gonio.messages import Ack, DownEnvelope, DownKind, EndedOutbox, Envelope, Kind, Program
 from gonio.signal.consts import Segment
 
 
@@ -156,7 +156,7 @@ class KitStore(StoreHandle):
             if draft.kind is Kind.RECEIPT:
                 inbox.note_receipt(db, draft)
             if draft.kind is Kind.PREFERENCE:
-                notes.mind_sharing(db, Preference.model_validate_json(draft.payload))
+                notes.mind_sharing(db, draft.payload)
             return envelope
 
         envelope = self._insist(write)

@@ -79,6 +79,7 @@ async def phone() -> AsyncIterator[Page]:
 
 async def seen(page: Page, name: str) -> None:
     """Look at a page: nothing of it sticks out, nothing of it is inaccessible; keep its picture where wanted."""
+    await page.wait_for_load_state("load")
     width = await page.evaluate("document.documentElement.scrollWidth")
     assert width <= PHONE["width"], f"{name} is {width} px wide"
     found = await Axe().run(page)

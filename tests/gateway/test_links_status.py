@@ -42,11 +42,16 @@ async def test_a_session_over_a_lost_link_says_so_in_record_log_and_status(tmp_p
                 case SensorBack():
                     asyncio.get_running_loop().call_later(1.5, kit.stop_session)
 
+        async def told() -> list[str]:
+            return await asyncio.to_thread(lambda: list(status_lines(tmp_path, 0)))
+
         async with asyncio.timeout(60):
             running = asyncio.create_task(kit.run_session("heel-slide", "left", listener=listen))
             while (status := read_status(tmp_path)) is None or status.sensors[1].reconnects == 0:  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.05)
-            during = await asyncio.to_thread(lambda: list(status_lines(tmp_path, 0)))
+            during: list[str] = []
+            while not any("the shank sensor streams" in line for line in during):  # it may still be on its way
+                during = await told()
             finished = await running
         assert [type(event) for event in events if isinstance(event, SensorLost | SensorBack)] == [
             SensorLost,
