@@ -30,6 +30,7 @@ from gonio.cloud_sink.review.session_view import SENSOR_FACTS, view_session
 from gonio.cloud_sink.review.sign_in_pages import SignInPages
 from gonio.cloud_sink.review.stock_pages import StockPages
 from gonio.errors import GonioError
+from gonio.web.application import bare_app
 from gonio.web.forms import BodyLimit
 from gonio.web.pages import STATIC
 from gonio.web.security import LOOPBACK_NAMES, HostCheck, SecurityHeaders
@@ -82,16 +83,7 @@ def create_app(
     Raises:
         LookupError: a route has no rule.
     """
-    app = FastAPI(
-        title="gonio review",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        # FastAPI can report requests to a collector that the environment names: addresses of pages stay here
-        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-    )
-    app.router.route_class = guarded(house)
-    app.router.redirect_slashes = False
+    app = bare_app("gonio review", guarded(house))
     maker = PageMaker(house, now)
     review = _Review(house, maker, now)
     get, post = ["GET"], ["POST"]

@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, quote, urlencode
 from uuid import UUID
 
-from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from gonio.cloud_sink.accounts.sessions import DEVICE_LIFE
 from gonio.cloud_sink.review.book import ClinicBook
 from gonio.cloud_sink.review.rules import RULES, Rule
 from gonio.cloud_sink.stock import StockRoom
+from gonio.web.application import GatedRoute
 from gonio.web.forms import bears_token, is_own
 
 TOKEN_FIELD: Final = "form_token"  # noqa: S105 - the name of a field
@@ -91,28 +91,19 @@ class Forbidden(Exception):  # noqa: N818 - as above
         self.patient_id = patient_id
 
 
-def guarded(house: House) -> type[APIRoute]:
+def guarded(house: House) -> type[GatedRoute]:
     """Make the kind of route that lets nobody through but by its rule.
 
     A route without a rule raises LookupError when it is added.
     """
 
-    class GuardedRoute(APIRoute):
+    class GuardedRoute(GatedRoute):
         def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401 - FastAPI's
             super().__init__(path, endpoint, **options)
             self._rules = {method: _rule(method, path) for method in self.methods or {"GET"}}
 
-        def get_route_handler(self) -> Callable[[Request], Any]:
-            handler = super().get_route_handler()
-
-            async def check(request: Request) -> Response:
-                answer = await _admit(house, request, self._rules[request.method])
-                if answer is not None:
-                    return answer
-                given: Response = await handler(request)
-                return given
-
-            return check
+        async def admit(self, request: Request) -> Response | None:
+            return await _admit(house, request, self._rules[request.method])
 
     return GuardedRoute
 

@@ -1,7 +1,7 @@
 """The page as an application: its addresses, its errors, its guards."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +18,14 @@ from gonio.gateway.page.exercise_pages import ExercisePages
 from gonio.gateway.page.home import Home
 from gonio.gateway.page.languages import mark as _
 from gonio.gateway.page.maker import PageMaker, Place
-from gonio.gateway.page.more_pages import MorePages
+from gonio.gateway.page.message_pages import MessagePages
+from gonio.gateway.page.phone_pages import PhonePages
+from gonio.gateway.page.progress_pages import ProgressPages
+from gonio.gateway.page.wish_pages import WishPages
+from gonio.web.application import bare_app
 from gonio.web.forms import BodyLimit
 from gonio.web.pages import STATIC
-from gonio.web.security import LOOPBACK_NAMES, HostCheck, SecurityHeaders
+from gonio.web.security import CONTENT_SECURITY_POLICY, LOOPBACK_NAMES, HostCheck, SecurityHeaders
 
 log = logging.getLogger(__name__)
 
@@ -56,17 +60,17 @@ def create_page(
         place: what it is told about where it is.
         ticket: lets the browser of whoever runs the demo in.
     """
-    app = FastAPI(
-        title="gonio kit",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-    )
-    app.router.route_class = guarded(home, ticket)
-    app.router.redirect_slashes = False
+    app = bare_app("gonio kit", guarded(home, ticket))
     maker = PageMaker(home, place or Place())
-    work, diary, more = ExercisePages(home, maker), DiaryPages(home, maker), MorePages(home, maker)
+    work, diary, progress = ExercisePages(home, maker), DiaryPages(home, maker), ProgressPages(home, maker)
+    messages, wishes, phones = MessagePages(home, maker), WishPages(home, maker), PhonePages(home, maker)
+
+    def lone(template: str) -> Callable[[Request], Awaitable[Response]]:
+        async def page(request: Request) -> Response:
+            return await maker.page(request, template)
+
+        return page
+
     for path, page in (
         ("/", work.today),
         ("/exercise/{exercise}/{side}", work.exercise),
@@ -77,16 +81,16 @@ def create_page(
         ("/done/{record_id}", diary.done),
         ("/log", diary.log),
         ("/told/{record_id}", diary.told),
-        ("/progress", more.progress),
-        ("/messages", more.messages),
-        ("/reminders", more.reminders),
-        ("/pause", more.pause),
-        ("/more", more.more),
-        ("/help", more.help),
-        ("/phones", more.phones),
-        ("/pair", more.pair),
-        ("/data", more.data),
-        ("/data/export", more.export),
+        ("/progress", progress.progress),
+        ("/messages", messages.thread),
+        ("/reminders", wishes.reminders),
+        ("/pause", wishes.pause),
+        ("/more", lone("more.html")),
+        ("/help", lone("help.html")),
+        ("/phones", phones.phones),
+        ("/pair", phones.pair),
+        ("/data", wishes.data),
+        ("/data/export", wishes.export),
     ):
         app.add_api_route(path, page, methods=["GET"], response_model=None)
     for path, page in (
@@ -96,14 +100,14 @@ def create_page(
         ("/after/{record_id}", diary.tell_after),
         ("/log", diary.tell),
         ("/void/{record_id}", diary.void),
-        ("/messages", more.write),
-        ("/reminders", more.remind),
-        ("/snooze", more.snooze),
-        ("/pause", more.take_pause),
-        ("/phones", more.set_phone),
-        ("/phones/invite", more.invite),
-        ("/pair", more.enter),
-        ("/data", more.share),
+        ("/messages", messages.write),
+        ("/reminders", wishes.remind),
+        ("/snooze", wishes.snooze),
+        ("/pause", wishes.take_pause),
+        ("/phones", phones.set_phone),
+        ("/phones/invite", phones.invite),
+        ("/pair", phones.enter),
+        ("/data", wishes.share),
     ):
         app.add_api_route(path, page, methods=["POST"], response_model=None)
 
@@ -134,10 +138,7 @@ def create_page(
         SecurityHeaders,
         more={
             "Referrer-Policy": "same-origin",
-            "Content-Security-Policy": (
-                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-                "manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-            ),
+            "Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; manifest-src 'self'",
         },
     )
     return app

@@ -5,10 +5,8 @@ only (``Referrer-Policy: same-origin``): on plain HTTP a browser would otherwise
 """
 
 import hmac
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from gonio.gateway.page.forms import Form
 from gonio.gateway.page.home import Home
 from gonio.gateway.page.phones import Phone
+from gonio.web.application import GatedRoute
 from gonio.web.forms import bears_token, form_token
 
 COOKIE: Final = "gonio-kit"
@@ -26,7 +25,7 @@ _LIFE_S: Final = 400 * 86400  # as long as browsers keep a cookie at most
 PUBLIC: Final = frozenset({"/pair"})
 
 
-def guarded(home: Home, ticket: str | None) -> type[APIRoute]:
+def guarded(home: Home, ticket: str | None) -> type[GatedRoute]:
     """Make the kind of route that lets paired phones through and no other.
 
     Args:
@@ -34,18 +33,9 @@ def guarded(home: Home, ticket: str | None) -> type[APIRoute]:
         ticket: lets the browser of whoever runs the demo in; None where there is no demo.
     """
 
-    class GuardedRoute(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Any]:
-            handler = super().get_route_handler()
-
-            async def check(request: Request) -> Response:
-                answer = await _admit(home, ticket, request)
-                if answer is not None:
-                    return answer
-                given: Response = await handler(request)
-                return given
-
-            return check
+    class GuardedRoute(GatedRoute):
+        async def admit(self, request: Request) -> Response | None:
+            return await _admit(home, ticket, request)
 
     return GuardedRoute
 

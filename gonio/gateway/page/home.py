@@ -36,7 +36,8 @@ from gonio.messages.patient import Preference
 
 log = logging.getLogger(__name__)
 
-_KINDS: Final = (Kind.SESSION, Kind.CHECK_IN, Kind.VOID, Kind.MESSAGE, Kind.PREFERENCE)
+#: What a patient's history is read from.
+KINDS: Final = (Kind.SESSION, Kind.CHECK_IN, Kind.VOID, Kind.MESSAGE, Kind.PREFERENCE)
 _REMINDED: Final = "reminded"
 _LOOK_S: Final = 20.0  # between two looks at the clock for reminders
 _REMINDED_JSON: Final = TypeAdapter(Reminded)
@@ -304,7 +305,7 @@ class _Records:
     def _read(self, store: KitStore) -> History:
         if store is not self._store:  # the kit was wiped: nothing of before is true any more
             self._store, self._last, self._parsed, self._history = store, 0, [], History()
-        new = store.of_kinds(_KINDS, self._last)
+        new = store.of_kinds(KINDS, self._last)
         if new:
             self._last = new[-1][0]
             for _, envelope, _ in new:
