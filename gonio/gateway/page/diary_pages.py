@@ -15,7 +15,7 @@ from gonio.gateway.page.words import EXERCISES, STOP_REASONS, VOID_REASONS
 from gonio.gateway.patient.discomfort import Guidance, advise
 from gonio.gateway.patient.history import KeptCheckIn, KeptSession
 from gonio.gateway.patient.progress import word_of_bend, word_of_straight
-from gonio.messages.check_in import CheckIn, VoidReport
+from gonio.messages.check_in import VoidReport
 
 
 class DiaryPages:
@@ -30,7 +30,7 @@ class DiaryPages:
         look = await self._home.look()
         session = _session(look, request)
         why = request.query_params.get("why", "")
-        told = next((one for one in look.history.check_ins if one.check_in.follows == session.record_id), None)
+        told = look.history.check_in_after(session.record_id)
         if told is not None:  # the back button: it is told already
             return go(f"/done/{session.record_id}")
         form = Form({"stop_reason": [why]} if why in STOP_REASONS else {})
@@ -70,11 +70,11 @@ class DiaryPages:
         """Say what came of an exercise, kindly and truly."""
         look = await self._home.look()
         session = _session(look, request)
-        told = next((one for one in look.history.check_ins if one.check_in.follows == session.record_id), None)
+        told = look.history.check_in_after(session.record_id)
         guidance = None if told is None else _guidance(look, told)
         side = session.summary.side
         days = look.history.range_days(look.zone, side)
-        line = next((one for one in look.due() if one.prescribed.exercise == session.summary.exercise), None)
+        line = look.line(session.summary.exercise, side)
         may_praise = guidance is None or guidance.may_praise
         bend = straight = None
         if session.sure and not session.summary.interrupted:
@@ -96,12 +96,10 @@ class DiaryPages:
             look=look,
             session=session,
             told=told,
-            guidance=guidance,
             advice=None if guidance is None else guidance.advice.name,
             bend=None if bend is None else bend.name,
             straight=None if straight is None else straight.name,
             best=next((one for one in days if one.day == look.today), None),
-            on_target=_on_target(session),
             state=await self._home.state_of(session.record_id),
             left=[one for one in look.due() if one.left],
             reasons=VOID_REASONS,
@@ -120,7 +118,6 @@ class DiaryPages:
             "told.html",
             look=look,
             told=told,
-            guidance=guidance,
             advice=guidance.advice.name,
             state=await self._home.state_of(record_id),
         )
@@ -154,15 +151,8 @@ class DiaryPages:
         )
 
 
-def _on_target(session: KeptSession) -> int | None:
-    """Count the repetitions that reached what was asked; None where nothing was."""
-    told = [rep.on_target for rep in session.summary.reps if rep.on_target is not None]
-    return sum(told) if told else None
-
-
 def _guidance(look: Look, told: KeptCheckIn) -> Guidance:
-    check_in: CheckIn = told.check_in
-    return advise(check_in, look.history.usual_pain(told.at))
+    return advise(told.check_in, look.history.usual_pain(told.at))
 
 
 def _record_id(request: Request) -> UUID:

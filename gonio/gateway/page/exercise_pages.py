@@ -10,12 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from gonio.gateway.page.door import form_of, phone_of
-from gonio.gateway.page.home import Home, Look
+from gonio.gateway.page.home import Home
 from gonio.gateway.page.languages import Speech
 from gonio.gateway.page.live import LiveView, Phase, Wanted, wanted_of
 from gonio.gateway.page.maker import LEAST_BEND_DEG, MOST_BEND_DEG, PageMaker, go
-from gonio.gateway.page.words import ERROR, ERRORS, EXERCISES, FLAGS, STOP_REASONS
-from gonio.gateway.patient.schedule import Due
+from gonio.gateway.page.words import ERROR, ERRORS, EXERCISES, FLAGS, STOP_REASONS, TROUBLES
 from gonio.signal.consts import Side
 
 
@@ -37,6 +36,7 @@ class ExercisePages:
             due=due,
             left=[one for one in due if one.left],
             streak=look.streak,
+            struck=request.query_params.get("struck"),
             paused=look.history.paused_on(look.today, look.zone) or (look.program is not None and look.program.paused),
         )
 
@@ -51,14 +51,14 @@ class ExercisePages:
             exercise=name,
             side=side,
             how=EXERCISES[name],
-            due=_due(look, name, side),
+            due=look.line(name, side),
         )
 
     async def start(self, request: Request) -> Response:
         """Begin it; while another one runs that one goes on."""
         name, side = _asked(request)
         look = await self._home.look()
-        due = _due(look, name, side)
+        due = look.line(name, side)
         stranger, author = form_of(request).text("who") == "other", phone_of(request).author
         if due is None:
             wanted = Wanted(name, side, stranger=stranger, author=author)
@@ -105,7 +105,10 @@ class ExercisePages:
 
     async def stop(self, request: Request) -> Response:
         """End the exercise, with the reason."""
+        wanted = self._home.live.view.wanted
         record_id = await self._home.live.stop()
+        if wanted is not None and wanted.stranger:
+            return go("/?struck=1")
         reason = form_of(request).text("why")
         why = f"?why={reason}" if reason in STOP_REASONS else ""
         return go(f"/after/{record_id}{why}" if record_id is not None else "/live")
@@ -124,24 +127,16 @@ def _asked(request: Request) -> tuple[str, Side]:
     return name, cast("Literal['left', 'right']", side)
 
 
-def _due(look: Look, name: str, side: str) -> Due | None:
-    """Give the line of today's program: the first with something left, else any."""
-    lines = [one for one in look.due() if (one.prescribed.exercise, one.prescribed.side) == (name, side)]
-    return next((one for one in lines if one.left), lines[-1] if lines else None)
-
-
 def _shown(view: LiveView, said: Speech) -> dict[str, object]:
     """Give a view as the page's script reads it; nothing in it is needed to go on without script."""
     notices = [said(FLAGS[flag]) for flag in view.flags if flag in FLAGS]
+    notices += [said(TROUBLES[one]) for one in view.troubles if one in TROUBLES]
     ceiling = view.wanted.ceiling_deg if view.wanted is not None else None
     return {
         "n": view.number,
         "phase": view.phase,
         "deg": None if view.deg is None else round(view.deg, 1),
-        "s": round(view.seconds),
         "reps": view.reps,
-        "partial": view.partial,
-        "kept": view.kept,
         "lost": list(view.lost),
         "notices": notices,
         "paused": view.paused,

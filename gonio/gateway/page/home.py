@@ -17,13 +17,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
-from gonio.gateway.database import StoreWriteError
+from gonio.errors import GonioError
 from gonio.gateway.inbox import State
 from gonio.gateway.kit import Kit
 from gonio.gateway.notes import SHARING
 from gonio.gateway.page.live import LiveDesk, Wanted, wanted_of
 from gonio.gateway.page.phones import Phones
-from gonio.gateway.patient.history import History, history_of
+from gonio.gateway.patient.history import History, Kept, history_of, kept
 from gonio.gateway.patient.reminders import Reminded, Why, due
 from gonio.gateway.patient.schedule import Due, Given, due_on, in_force
 from gonio.gateway.patient.streak import DayKind, Streak, day_kinds, streak
@@ -112,6 +112,11 @@ class Look:
         first = min((one.since for one in self.programs), default=self.today)
         return streak(self.days(first))
 
+    def line(self, exercise: str, side: str) -> Due | None:
+        """Give the line of today's program for an exercise: the first with something left, else the last; None."""
+        lines = [one for one in self.due() if (one.prescribed.exercise, one.prescribed.side) == (exercise, side)]
+        return next((one for one in lines if one.left), lines[-1] if lines else None)
+
     @property
     def unread(self) -> int:
         """Messages of the clinic's that nobody has read."""
@@ -145,6 +150,7 @@ class Home:
         self.phones = Phones(lambda: kit.store)
         self._records = _Records()
         self._reminder: Why | None = None
+        self._preferring = asyncio.Lock()  # two phones that change different wishes at once keep both
 
     async def __aenter__(self) -> Self:
         self._group = asyncio.TaskGroup()
@@ -159,7 +165,10 @@ class Home:
         self._reminding.cancel()
         self.live.close()
         self.kit.stop_session()
-        await self._group.__aexit__(kind, error, traceback)
+        if isinstance(error, asyncio.CancelledError):
+            await self._group.__aexit__(kind, error, traceback)
+        else:  # an error of the body is the body's: the group would wrap it
+            await self._group.__aexit__(None, None, None)
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -209,6 +218,17 @@ class Home:
         """Begin a session; False where one runs already."""
         return self.live.begin(wanted, self._group)
 
+    def button(self) -> None:
+        """Do what the kit's one button does, see :meth:`press`, without waiting for it."""
+        self._group.create_task(self._pressed(), name="button")
+
+    async def _pressed(self) -> None:
+        try:
+            await self.press()
+        except GonioError as error:
+            self.signs.sound("failed")
+            log.warning("the button came to nothing: %s", error)
+
     async def press(self) -> None:
         """Do what the kit's one button does: end the session that runs, or begin what is left of today.
 
@@ -228,10 +248,11 @@ class Home:
 
     async def prefer(self, change: Callable[[Preference], Preference], record_id: UUID | None = None) -> None:
         """Change what the patient prefers; what is not changed stays."""
-        before = (await self.look()).history.preference
-        after = change(before)
-        if after != before:
-            await self.tell(after, record_id)
+        async with self._preferring:
+            before = (await self.look()).history.preference
+            after = change(before)
+            if after != before:
+                await self.tell(after, record_id)
 
     async def read(self, received: Received) -> None:
         """Tell the clinic that a person has seen its message."""
@@ -268,11 +289,15 @@ class Home:
 
     async def _remind(self) -> NoReturn:
         while True:
-            try:
-                await self.check_reminders()
-            except StoreWriteError as error:
-                log.warning("a reminder could not be noted: %s", error)
+            await self.check_reminders_safely()
             await asyncio.sleep(_LOOK_S)
+
+    async def check_reminders_safely(self) -> None:
+        """Look once; what the kit cannot do now (the disk is full, it is just being wiped) waits for the next time."""
+        try:
+            await self.check_reminders()
+        except GonioError as error:
+            log.warning("reminders wait: %s", error)
 
     def _reminded(self) -> Reminded:
         text = self.kit.store.note(_REMINDED)
@@ -289,12 +314,12 @@ class Home:
 
 
 class _Records:
-    """The kit's records, parsed once each."""
+    """The kit's records, read once each."""
 
     def __init__(self) -> None:
         self._store: KitStore | None = None
         self._last = 0
-        self._parsed: list[tuple[Envelope, Payload]] = []
+        self._kept: list[Kept] = []
         self._history = History()
         self._lock = threading.Lock()  # two pages may be made at once
 
@@ -304,16 +329,19 @@ class _Records:
 
     def _read(self, store: KitStore) -> History:
         if store is not self._store:  # the kit was wiped: nothing of before is true any more
-            self._store, self._last, self._parsed, self._history = store, 0, [], History()
+            self._store, self._last, self._kept, self._history = store, 0, [], History()
         new = store.of_kinds(KINDS, self._last)
         if new:
             self._last = new[-1][0]
             for _, envelope, _ in new:
                 try:
-                    self._parsed.append((envelope, read_payload(envelope)))
+                    one = kept(envelope, read_payload(envelope))
                 except MessageError:
                     log.warning("record %s of this kit cannot be read any more", envelope.record_id)
-            self._history = history_of(self._parsed)
+                    continue
+                if one is not None:
+                    self._kept.append(one)
+            self._history = history_of(self._kept)
         return self._history
 
 

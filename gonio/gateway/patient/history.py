@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -28,11 +28,21 @@ _WEEK: Final = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class KeptSession:
-    """A session of this kit's."""
+    """A session of this kit's.
+
+    Attributes:
+        record_id: its record.
+        at: its start, aware.
+        summary: without repetitions and curve: a year of those would fill a small kit's memory.
+        complete: complete repetitions.
+        on_target: repetitions that reached what was asked; None where nothing was, or it could not be told.
+    """
 
     record_id: UUID
     at: datetime
     summary: SessionSummary
+    complete: int
+    on_target: int | None
 
     @property
     def sure(self) -> bool:
@@ -40,11 +50,6 @@ class KeptSession:
         found = self.summary
         measured = found.zero in {"standing", "pose", "stored"} and found.ok_fraction >= _KNOWN_SHARE
         return measured and not SPOILT.intersection(found.flags)
-
-    @property
-    def complete(self) -> int:
-        """Complete repetitions."""
-        return sum(rep.complete for rep in self.summary.reps)
 
     def done(self) -> Done:
         """Say what of a program it may stand for."""
@@ -82,6 +87,24 @@ class KeptMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptVoid:
+    """What was struck out."""
+
+    void: VoidReport
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPreference:
+    """What the patient preferred from a moment on."""
+
+    at: datetime
+    preference: Preference
+
+
+Kept: TypeAlias = KeptSession | KeptCheckIn | KeptMessage | KeptVoid | KeptPreference
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """All of it, each in the order of its records.
 
@@ -97,12 +120,12 @@ class History:
     struck_out: dict[UUID, VoidReport] = field(default_factory=dict)
     check_ins: tuple[KeptCheckIn, ...] = ()
     messages: tuple[KeptMessage, ...] = ()
-    preferences: tuple[tuple[datetime, Preference], ...] = ()
+    preferences: tuple[KeptPreference, ...] = ()
 
     @property
     def preference(self) -> Preference:
         """The newest."""
-        return self.preferences[-1][1] if self.preferences else Preference()
+        return self.preferences[-1].preference if self.preferences else Preference()
 
     @property
     def simulated(self) -> bool:
@@ -113,7 +136,7 @@ class History:
 
     def pauses(self, zone: ZoneInfo) -> tuple[Pause, ...]:
         """Give all pauses that ever were, each only for as long as the patient left it in force."""
-        told = [(at.astimezone(zone).date(), one.pause) for at, one in self.preferences]
+        told = [(one.at.astimezone(zone).date(), one.preference.pause) for one in self.preferences]
         found = []
         for (_, pause), (next_day, next_pause) in pairwise(told):
             if pause is None or pause == next_pause:
@@ -141,14 +164,16 @@ class History:
 
     def days_done(self, programs: Sequence[Given], zone: ZoneInfo) -> set[date]:
         """Give the dates on which something that was prescribed on them was done."""
-        pauses = self.pauses(zone)
-        found = set()
+        done: dict[date, set[tuple[str, str]]] = {}
         for one in self.done(zone):
-            day = one.at.astimezone(zone).date()
-            wanted = prescribed_on(programs, pauses, day)
-            if one.sets and any((w.exercise, w.side) == (one.exercise, one.side) for w in wanted):
-                found.add(day)
-        return found
+            if one.sets:
+                done.setdefault(one.at.astimezone(zone).date(), set()).add((one.exercise, one.side))
+        pauses = self.pauses(zone)
+        return {
+            day
+            for day, names in done.items()
+            if any((wanted.exercise, wanted.side) in names for wanted in prescribed_on(programs, pauses, day))
+        }
 
     def days_rested(self, zone: ZoneInfo) -> set[date]:
         """Give the dates on which the patient stopped or rested because of pain, or was to see a doctor."""
@@ -186,23 +211,42 @@ class History:
             if one.sure and side in {None, one.summary.side}
         )
 
-    def first_day(self, zone: ZoneInfo) -> date | None:
-        """Give the first date that it knows of; None of an empty one."""
-        moments = [*(one.at for one in self.sessions), *(one.at for one in self.check_ins)]
-        return min((at.astimezone(zone).date() for at in moments), default=None)
+    def check_in_after(self, record_id: UUID) -> KeptCheckIn | None:
+        """Give what was told about a session, or None."""
+        return next((one for one in self.check_ins if one.check_in.follows == record_id), None)
 
 
-def history_of(records: Iterable[tuple[Envelope, Payload]]) -> History:
-    """Sort records, in the order of their outboxes, into what they tell."""
-    kept = list(records)
-    struck_out = {payload.record_id: payload for _, payload in kept if isinstance(payload, VoidReport)}
-    live = [(envelope, payload) for envelope, payload in kept if envelope.record_id not in struck_out]
-    sessions = [KeptSession(e.record_id, e.captured, p) for e, p in live if isinstance(p, SessionSummary)]
-    check_ins = [KeptCheckIn(e.record_id, e.captured, p) for e, p in live if isinstance(p, CheckIn)]
+def kept(envelope: Envelope, payload: Payload) -> Kept | None:
+    """Take from a record what the patient's page needs of it; None where that is nothing."""
+    record_id, at = envelope.record_id, envelope.captured
+    match payload:
+        case SessionSummary():
+            told = [rep.on_target for rep in payload.reps if rep.on_target is not None]
+            slim = payload.model_copy(update={"reps": (), "curve": None})
+            complete = sum(rep.complete for rep in payload.reps)
+            return KeptSession(record_id, at, slim, complete, sum(told) if told else None)
+        case CheckIn():
+            return KeptCheckIn(record_id, at, payload)
+        case PatientMessage():
+            return KeptMessage(record_id, at, payload)
+        case VoidReport():
+            return KeptVoid(payload)
+        case Preference():
+            return KeptPreference(at, payload)
+        case _:
+            return None
+
+
+def history_of(records: Iterable[Kept]) -> History:
+    """Sort what was kept, in the order of the outboxes, into what it tells."""
+    found = list(records)
+    struck_out = {one.void.record_id: one.void for one in found if isinstance(one, KeptVoid)}
+    sessions = [one for one in found if isinstance(one, KeptSession) and one.record_id not in struck_out]
+    check_ins = [one for one in found if isinstance(one, KeptCheckIn) and one.record_id not in struck_out]
     return History(
         sessions=tuple(sorted(sessions, key=lambda one: one.at)),
         struck_out=struck_out,
         check_ins=tuple(sorted(check_ins, key=lambda one: one.at)),
-        messages=tuple(KeptMessage(e.record_id, e.captured, p) for e, p in live if isinstance(p, PatientMessage)),
-        preferences=tuple((e.captured, p) for e, p in live if isinstance(p, Preference)),
+        messages=tuple(one for one in found if isinstance(one, KeptMessage)),
+        preferences=tuple(one for one in found if isinstance(one, KeptPreference)),
     )

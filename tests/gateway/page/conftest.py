@@ -29,7 +29,8 @@ HEEL_SLIDE = Prescribed(exercise="heel-slide", side="right", sets=2, reps=5, goa
 
 def down(kit: Kit, payload: DownPayload, sequence: int) -> None:
     """Let the clinic send something."""
-    kind = DownKind.PROGRAM if isinstance(payload, Program) else DownKind.MESSAGE
+    kinds = {Program: DownKind.PROGRAM, ClinicMessage: DownKind.MESSAGE}
+    kind = kinds.get(type(payload), DownKind.COMMAND)
     envelope = DownEnvelope(
         record_id=uuid.uuid4(),
         kind=kind,

@@ -6,38 +6,37 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gonio.gateway.patient.history import History, history_of
+from gonio.gateway.patient.history import History, Kept, KeptCheckIn, KeptSession, history_of, kept
 from gonio.gateway.patient.schedule import Given
 from gonio.messages import Envelope, Kind, new_record_id, payload_text, wire_time
 from gonio.messages.check_in import CheckIn, HandExercise, VoidReport
 from gonio.messages.down import Prescribed, Program
 from gonio.messages.patient import Pause, Preference
+from gonio.messages.session import AngleCurve, RepReport, SessionSummary
 
 HOME = ZoneInfo("America/Chicago")
 MONDAY = date(2026, 3, 2)
 NOON = datetime(2026, 3, 2, 18, tzinfo=UTC)
-KINDS = {CheckIn: Kind.CHECK_IN, VoidReport: Kind.VOID, Preference: Kind.PREFERENCE}
+KINDS = {SessionSummary: Kind.SESSION, CheckIn: Kind.CHECK_IN, VoidReport: Kind.VOID, Preference: Kind.PREFERENCE}
 
 
-def record(
-    payload: CheckIn | VoidReport | Preference, day: int = 0
-) -> tuple[Envelope, CheckIn | VoidReport | Preference]:
-    return (
-        Envelope(
-            record_id=new_record_id(),
-            kind=KINDS[type(payload)],
-            kit_id="kit-00000001",
-            outbox_id=uuid.UUID(int=1),
-            sequence=1,
-            boot_id=uuid.UUID(int=2),
-            monotonic_ns=0,
-            captured_at=wire_time(NOON + timedelta(days=day)),
-            clock="synchronised",
-            schema_version=1,
-            payload=payload_text(payload),
-        ),
-        payload,
+def record(payload: CheckIn | VoidReport | Preference | SessionSummary, day: int = 0) -> Kept:
+    envelope = Envelope(
+        record_id=new_record_id(),
+        kind=KINDS[type(payload)],
+        kit_id="kit-00000001",
+        outbox_id=uuid.UUID(int=1),
+        sequence=1,
+        boot_id=uuid.UUID(int=2),
+        monotonic_ns=0,
+        captured_at=wire_time(NOON + timedelta(days=day)),
+        clock="synchronised",
+        schema_version=payload.SCHEMA_VERSION,
+        payload=payload_text(payload),
     )
+    one = kept(envelope, payload)
+    assert one is not None
+    return one
 
 
 def pause(first: int, last: int | None) -> Preference:
@@ -77,11 +76,12 @@ def test_days_done_are_those_on_which_something_prescribed_was_done() -> None:
 
 def test_what_is_struck_out_is_in_nothing() -> None:
     told = record(CheckIn(pain_after=8))
-    struck = record(VoidReport(record_id=told[0].record_id, reason="mistake"), 1)
+    assert isinstance(told, KeptCheckIn)
+    struck = record(VoidReport(record_id=told.record_id, reason="mistake"), 1)
     history = history_of([told, struck])
     assert history.check_ins == ()
     assert history.days_rested(HOME) == set()
-    assert history.struck_out.keys() == {told[0].record_id}
+    assert history.struck_out.keys() == {told.record_id}
 
 
 def test_pain_by_day_and_the_usual_of_the_week_before() -> None:
@@ -94,4 +94,34 @@ def test_pain_by_day_and_the_usual_of_the_week_before() -> None:
 def test_nothing_is_known_of_a_kit_without_records() -> None:
     empty = history_of([])
     assert empty == History()
-    assert (empty.first_day(HOME), empty.simulated, empty.preference) == (None, False, Preference())
+    assert (empty.simulated, empty.preference) == (False, Preference())
+
+
+def test_a_session_keeps_its_counts_and_not_its_repetitions() -> None:
+    reps = tuple(
+        RepReport(
+            start_s=n, peak_s=n, end_s=n, signal="knee", peak_flexion_deg=90, min_flexion_deg=5, rom_deg=85, **more
+        )
+        for n, more in enumerate(({"on_target": True}, {"on_target": False}, {"complete": False}, {}))
+    )
+    summary = SessionSummary(
+        sitting_id=uuid.uuid4(),
+        exercise="bridge",
+        side="left",
+        source="sensor",
+        duration_s=9,
+        reps=reps,
+        max_flexion_deg=90,
+        min_flexion_deg=5,
+        zero="standing",
+        calibrated_at_s=1,
+        ok_fraction=0.9,
+        sensors=(),
+        curve=AngleCurve(step_s=1, flexion_deg=(1, 2)),
+        software="gonio",
+    )
+    one = record(summary)
+    assert isinstance(one, KeptSession)
+    assert (one.complete, one.on_target, one.sure) == (3, 1, True)
+    assert (one.summary.reps, one.summary.curve) == ((), None)
+    assert (one.done().sets, one.done().reps) == (1, 3)
