@@ -89,8 +89,7 @@ async def _serve(
     ):
         if kit.recovered:
             _say(f"{len(kit.recovered)} session(s) had been cut off; they are closed and will be sent.")
-        presses: set[asyncio.Task[None]] = set()
-        loop.add_signal_handler(signal.SIGUSR1, lambda: presses.add(loop.create_task(home.press())))
+        loop.add_signal_handler(signal.SIGUSR1, home.button)
         _say(f"patient's page: {address}")
         _say(f"code for a new phone: {spaced(home.phones.code)}")
         await stop.wait()

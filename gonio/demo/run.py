@@ -7,9 +7,10 @@ import secrets
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -43,6 +44,7 @@ _TAIL_S: Final = 0.3  # real seconds for the last samples to arrive
 _DRAIN_S: Final = 30.0  # how long the clinic may take to acknowledge everything
 _CONNECT_S: Final = 4.0  # real seconds that the sensors may take until they stream
 _FRAME_S: Final = 0.05  # between two pictures of the live angle
+_PROGRAM: Final = uuid.UUID("7f3f2a52-6f0e-4b6e-9d0c-6d1f2f3a4b5c")
 _PATIENT: Final = "Demo patient (simulated)"
 
 
@@ -143,9 +145,9 @@ async def run_demo(
             )
             if options.stay:
                 prescribe(book, kit.kit_id, options.exercise, options.motion.side)
-                patient_page = await stack.enter_async_context(_patient_page(home, ticket))
-                display.page("patient's page", f"{patient_page}?ticket={ticket}")
-                await asyncio.to_thread(open_page, f"{patient_page}?ticket={ticket}")
+                page = await _at_usual_port(stack, partial(page_server, home, ticket=ticket))
+                display.page("patient's page", f"{page}?ticket={ticket}")
+                await asyncio.to_thread(open_page, f"{page}?ticket={ticket}")
             finished = await _session(home, leg, options, display, stop)
             if finished.envelope is not None:
                 display.step("session done and stored on the kit; handing it to the clinic")
@@ -196,15 +198,12 @@ class _Actor:
         self.acts.begin(later, self.world.now_s() - began_s)
 
 
-@asynccontextmanager
-async def _patient_page(home: Home, ticket: str) -> AsyncIterator[str]:
-    """Serve the patient's page at its usual port, or at a free one where that is taken."""
-    async with AsyncExitStack() as stack:
-        try:
-            address = await stack.enter_async_context(page_server(home, ticket=ticket))
-        except UsageError:
-            address = await stack.enter_async_context(page_server(home, port=0, ticket=ticket))
-        yield address
+async def _at_usual_port(stack: AsyncExitStack, server: Callable[..., AbstractAsyncContextManager[str]]) -> str:
+    """Serve pages at their usual port, or at a free one where another demo or clinic has that; gives their address."""
+    try:
+        return await stack.enter_async_context(server())
+    except UsageError:
+        return await stack.enter_async_context(server(port=0))
 
 
 def prescribe(book: Store, kit_id: str, exercise: str | None, side: Side) -> None:
@@ -212,13 +211,10 @@ def prescribe(book: Store, kit_id: str, exercise: str | None, side: Side) -> Non
     names = dict.fromkeys([exercise or "heel-slide", "long-arc-quad", "sit-to-stand"])
     goals = {"heel-slide": GoalReport(flexion_deg=90.0), "long-arc-quad": GoalReport(extension_deg=10.0)}
     program = Program(
-        program_id=uuid.uuid4(),
+        program_id=_PROGRAM,  # the same in each run: a later one replaces it
         version=1,
         valid_from=datetime.now(ZoneInfo(local_time_zone())).date(),
-        exercises=tuple(
-            Prescribed(exercise=name, side=side, sets=2, reps=8, goal=goals.get(name), ceiling_deg=None)
-            for name in names
-        ),
+        exercises=tuple(Prescribed(exercise=name, side=side, sets=2, reps=8, goal=goals.get(name)) for name in names),
         clinic="Demo clinic (simulated)",
         note="A few minutes, twice a day. Slow is fine.",
         simulated=True,
@@ -247,11 +243,7 @@ async def _pages(clinic: DemoClinic) -> AsyncIterator[tuple[str, str]]:
         clinic.book.accounts(clinic.folder.pages_key()), clinic.book.of_clinic, clinic.book.stock, ticket=ticket
     )
     async with AsyncExitStack() as stack:
-        try:
-            address = await stack.enter_async_context(review_server(house))
-        except UsageError:  # another demo or clinic has the usual port
-            address = await stack.enter_async_context(review_server(house, port=0))
-        yield address, ticket
+        yield await _at_usual_port(stack, partial(review_server, house)), ticket
 
 
 def _bind(book: Store, kit: Kit) -> None:

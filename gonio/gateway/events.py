@@ -2,8 +2,8 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from gonio.signal.consts import Segment
 
@@ -40,13 +40,11 @@ class RepCounted:
         number: counts from 1.
         rom_deg: its range of motion.
         complete: whether it went as far as the others.
-        on_target: whether it reached all that was asked; None: nothing was, or it could not be told.
     """
 
     number: int
     rom_deg: float | None
     complete: bool = True
-    on_target: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +76,20 @@ class Noticed:
     flags: tuple[str, ...]
 
 
+Concern: TypeAlias = Literal["session", "disk", "thigh-battery", "shank-battery"]
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something is wrong that a person should know of; the session goes on."""
+    """Something is wrong that a person should know of; the session goes on.
+
+    Attributes:
+        text: what, in English.
+        about: what it concerns, for those who say it in other words.
+    """
 
     text: str
+    about: Concern = field(default="session", compare=False)
 
 
 SessionEvent: TypeAlias = (

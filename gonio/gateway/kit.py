@@ -22,7 +22,7 @@ from gonio.gateway.calibrations import Mounting, after_session, fresh_enough
 from gonio.gateway.clock import KitClock
 from gonio.gateway.commands import CommandHook, CommandName
 from gonio.gateway.database import StoreWriteError
-from gonio.gateway.events import Listener, Trouble
+from gonio.gateway.events import Listener
 from gonio.gateway.groups import first_error
 from gonio.gateway.health import health_envelope
 from gonio.gateway.inbox import State
@@ -324,7 +324,7 @@ class Kit:
             self._diary.write("a session begins")
             if listener is not None:
                 for warning in self._sensors.warnings():
-                    listener(Trouble(warning))
+                    listener(warning)
             try:
                 finished = await self._runner.run()
             finally:

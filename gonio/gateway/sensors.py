@@ -9,6 +9,7 @@ from gonio.drivers.link import FoundSensor, scan
 from gonio.drivers.link_errors import BluetoothUnavailableError, SensorNotFoundError
 from gonio.errors import GonioError
 from gonio.firmware_profiles import get_profile, known_profiles
+from gonio.gateway.events import Concern, Trouble
 from gonio.gateway.groups import first_error
 from gonio.gateway.links.hub import LinkHub, LinkOptions
 from gonio.gateway.links.keeper import SensorKeeper
@@ -72,10 +73,11 @@ class Sensors:
         backend = ports[0].scanner_backend if ports else None
         return await scan(known_profiles(), timeout_s=timeout_s, scanner_backend=backend, want=want)
 
-    def warnings(self) -> list[str]:
+    def warnings(self) -> list[Trouble]:
         """Say which sensor's charge is low."""
+        about: dict[Segment, Concern] = {"thigh": "thigh-battery", "shank": "shank-battery"}
         told = {segment: battery_words(charge) for segment, charge in self.batteries.items()}
-        return [f"the {segment} sensor {words}" for segment, words in told.items() if words is not None]
+        return [Trouble(f"the {segment} sensor {words}", about[segment]) for segment, words in told.items() if words]
 
     async def choose(self, wanted: Mapping[Segment, str], timeout_s: float | None) -> dict[Segment, FoundSensor]:
         """Find the sensor of each segment, given the address (in capitals) of one or both.

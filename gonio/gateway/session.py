@@ -205,7 +205,7 @@ class SessionRunner:
         self._reps += 1
         self._journal.add_rep(rep_report(rep, self._start_s))
         self._journal_due.set()
-        self._tell(RepCounted(self._reps, degrees(rep.rom), rep.complete, rep.on_target))
+        self._tell(RepCounted(self._reps, degrees(rep.rom), rep.complete))
         if self._reps == MAX_REPS:
             self._limit_reached()
 
@@ -231,7 +231,7 @@ class SessionRunner:
             except StoreWriteError as error:
                 if trouble != str(error):
                     trouble = str(error)
-                    self._tell(Trouble(f"repetitions are only in memory: {error}"))
+                    self._tell(Trouble(f"repetitions are only in memory: {error}", "disk"))
                 await asyncio.sleep(JOURNAL_RETRY_S)
                 continue
             trouble = ""

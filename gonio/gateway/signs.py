@@ -71,6 +71,8 @@ class ProgramSigns:
         try:
             async with asyncio.timeout(_LONGEST_S):
                 await process.wait()
-        except (TimeoutError, asyncio.CancelledError):
-            process.kill()
-            raise
+        except TimeoutError:
+            log.warning("%s does not end: it is given %.0f s for a sign", self._program, _LONGEST_S)
+        finally:
+            if process.returncode is None:
+                process.kill()

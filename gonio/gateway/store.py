@@ -184,7 +184,9 @@ class KitStore(StoreHandle):
             most: the last priority that is wanted; while the patient shares nothing only what is urgent is.
         """
         with self._reading() as db:
-            return outbox.pending(db, limit, Priority.URGENT if notes.shares_nothing(db) else most)
+            return outbox.pending(
+                db, limit, Priority.URGENT if most > Priority.URGENT and notes.shares_nothing(db) else most
+            )
 
     def numbered(self, numbers: Collection[int]) -> list[tuple[int, Envelope]]:
         """Give records with their numbers, in the order asked; a number that nothing has is passed over."""

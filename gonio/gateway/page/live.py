@@ -8,7 +8,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -18,7 +18,7 @@ from gonio.errors import GonioError
 from gonio.gateway import events
 from gonio.gateway.kit import Kit
 from gonio.gateway.session import FinishedSession
-from gonio.gateway.signs import Signs, Sound
+from gonio.gateway.signs import Signs
 from gonio.messages.check_in import Author, VoidReport
 from gonio.messages.down import Prescribed
 from gonio.signal.consts import Segment, Side
@@ -28,9 +28,7 @@ log = logging.getLogger(__name__)
 
 FRAME_S: Final = 1 / 30  # views a second to one watcher at most
 HEARTBEAT_S: Final = 10.0  # a watcher hears something at least this often, and a page knows that it is still connected
-STOP_WAIT_S: Final = (
-    20.0  # a session that was stopped is summed up and on the disk within a second; a slow card needs more
-)
+STOP_WAIT_S: Final = 20.0  # what was stopped is summed up and on the disk within a second; a slow card needs more
 
 
 class Phase(StrEnum):
@@ -51,7 +49,6 @@ class Wanted:
         side: the leg.
         goal: what is asked of each repetition.
         reps: how many are prescribed in a set; None: by time.
-        seconds: how long a set takes that is done by time; None: by repetitions.
         ceiling_deg: never to be bent beyond.
         stranger: somebody else tries the sensors: kept, and struck out.
         author: who began it.
@@ -61,7 +58,6 @@ class Wanted:
     side: Side
     goal: Goal | None = None
     reps: int | None = None
-    seconds: float | None = None
     ceiling_deg: float | None = None
     stranger: bool = False
     author: Author = "patient"
@@ -93,7 +89,6 @@ def wanted_of(prescribed: Prescribed, *, stranger: bool = False, author: Author 
         prescribed.side,
         asked,
         prescribed.reps,
-        prescribed.duration_s,
         prescribed.ceiling_deg,
         stranger=stranger,
         author=author,
@@ -110,14 +105,10 @@ class LiveView:
         wanted: what is to be done; None where nothing runs.
         record_id: the record that the session will be.
         deg: knee flexion, degrees; None while it is not known.
-        seconds: after the start.
         reps: complete repetitions.
-        partial: moves that fell clearly short.
-        on_target: repetitions that reached what is asked; None where nothing is.
-        kept: how many are on the disk.
         lost: segments whose sensor is away.
         flags: what the result would be marked with.
-        trouble: what a person should know.
+        troubles: what else a person should know of.
         paused: the patient rests; nothing is lost meanwhile.
         error: why the last session did not begin, or ended; None where all went well.
         done: the last session that ended; None before.
@@ -131,14 +122,10 @@ class LiveView:
     wanted: Wanted | None = None
     record_id: UUID | None = None
     deg: float | None = None
-    seconds: float = 0.0
     reps: int = 0
-    partial: int = 0
-    on_target: int | None = None
-    kept: int = 0
     lost: tuple[Segment, ...] = ()
     flags: tuple[str, ...] = ()
-    trouble: str | None = None
+    troubles: tuple[events.Concern, ...] = ()
     paused: bool = False
     error: GonioError | None = None
     done: UUID | None = None
@@ -160,7 +147,7 @@ class LiveDesk:
         kit: Kit,
         signs: Signs,
         *,
-        on_rep: Callable[[], Awaitable[None]] | None = None,
+        on_rep: Callable[[], Coroutine[None, None, None]],
         on_begin: Callable[[Wanted], None] | None = None,
     ) -> None:
         """Prepare.
@@ -175,6 +162,7 @@ class LiveDesk:
         self._signs = signs
         self._on_rep = on_rep
         self._on_begin = on_begin
+        self._tasks: set[asyncio.Task[object]] = set()
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -262,11 +250,11 @@ class LiveDesk:
         finished: FinishedSession | None = None
         try:
             finished = await self._kit.run_session(wanted.exercise, wanted.side, goal=wanted.goal, listener=heed)
-            await self._strike_out(wanted)
         except GonioError as caught:
             error = caught
             raise
         finally:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             self._end(finished, error)
         return finished
 
@@ -276,13 +264,18 @@ class LiveDesk:
         except GonioError as error:
             log.warning("the session that a page began came to nothing: %s", error)
 
-    async def _strike_out(self, wanted: Wanted) -> None:
-        """Strike a session out that was not the patient's."""
-        if wanted.stranger and self.view.record_id is not None:
-            await self._kit.tell(VoidReport(record_id=self.view.record_id, reason="not-me", author=wanted.author))
+    async def _strike_out(self, record_id: UUID, author: Author) -> None:
+        """Strike a session out that is not the patient's, at its very beginning: no power cut makes it count."""
+        try:
+            await self._kit.tell(VoidReport(record_id=record_id, reason="not-me", author=author))
+        except GonioError as error:
+            log.error("session %s is a stranger's and could not be struck out: %s", record_id, error)  # noqa: TRY400
+            self._kit.stop_session()
 
     def _end(self, finished: FinishedSession | None, error: GonioError | None) -> None:
-        done = self.view.record_id if finished is not None else self.view.done
+        wanted = self.view.wanted
+        counts = finished is not None and not (wanted is not None and wanted.stranger)
+        done = self.view.record_id if counts else self.view.done
         unsaved = finished is not None and finished.envelope is None
         self._signs.light("trouble" if error or unsaved else "ready")
         self._signs.sound("failed" if error or unsaved else "ended")
@@ -297,12 +290,12 @@ class LiveDesk:
                 self._signs.sound("begin")
                 phase = Phase.ENDING if view.phase is Phase.ENDING else Phase.RUNNING
                 self._update(phase=phase, record_id=record_id)
-            case events.LiveAngle(t_s=t_s, flexion_deg=flexion, latency_ms=latency_ms):
-                self._update(deg=flexion, seconds=t_s, wall_ms=time.time_ns() // 1_000_000, latency_ms=latency_ms)
+                if view.wanted is not None and view.wanted.stranger:
+                    self._beside(self._strike_out(record_id, view.wanted.author))
+            case events.LiveAngle(flexion_deg=flexion, latency_ms=latency_ms):
+                self._update(deg=flexion, wall_ms=time.time_ns() // 1_000_000, latency_ms=latency_ms)
             case events.RepCounted():
                 self._count(event)
-            case events.RepsKept(number=number):
-                self._update(kept=number)
             case events.SensorLost(segment=segment):
                 self._signs.sound("failed")
                 self._update(lost=tuple(sorted({*view.lost, segment})), deg=None)
@@ -310,19 +303,24 @@ class LiveDesk:
                 self._update(lost=tuple(one for one in view.lost if one != segment))
             case events.Noticed(flags=flags):
                 self._update(flags=flags)
-            case events.Trouble(text=text):
-                self._update(trouble=text)
+            case events.Trouble(about=about):
+                self._update(troubles=tuple(sorted({*view.troubles, about})))
+            case _:
+                pass
 
     def _count(self, rep: events.RepCounted) -> None:
-        view = self.view
-        reps = view.reps + rep.complete
-        on_target = view.on_target if rep.on_target is None else (view.on_target or 0) + rep.on_target
-        self._update(reps=reps, partial=view.partial + (not rep.complete), on_target=on_target)
-        wanted = view.wanted
-        sound: Sound = "enough" if wanted is not None and rep.complete and reps == wanted.reps else "repetition"
-        self._signs.sound(sound)
-        if rep.number == 1 and self._on_rep is not None:
-            asyncio.ensure_future(self._on_rep()).add_done_callback(_told)
+        wanted, reps = self.view.wanted, self.view.reps + rep.complete
+        self._update(reps=reps)
+        enough = rep.complete and wanted is not None and reps == wanted.reps
+        self._signs.sound("enough" if enough else "repetition")
+        if rep.number == 1:
+            self._beside(self._on_rep())
+
+    def _beside(self, work: Coroutine[None, None, object]) -> None:
+        """Do something that the disk must take, while the session goes on."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _update(self, **changes: object) -> None:
         self._show(replace(self.view, **changes))  # type: ignore[arg-type]
@@ -331,8 +329,3 @@ class LiveDesk:
         self.view = replace(view, number=self.view.number + 1)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-
-def _told(task: "asyncio.Future[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("a reaction could not be noted: %s", error)

@@ -37,7 +37,7 @@ class PageMaker:
         self._place = place
 
     def speech(self, request: Request) -> Speech:
-        """Choose the language: the phone's own, else the patient's, else the browser's."""
+        """Choose the language: the phone's own, else the browser's."""
         phone = phone_or_none(request)
         chosen = phone.language if phone is not None else None
         return speech(chosen or preferred(request.headers.get("accept-language", "")))

@@ -8,6 +8,7 @@ token in a cookie; the kit keeps its hash. All of it is forgotten with a wipe.
 import hashlib
 import hmac
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -74,6 +75,7 @@ class Phones:
         self._invitations: dict[str, float] = {}
         self._wrong = 0
         self._closed_until_s = 0.0
+        self._lock = threading.Lock()  # two phones may be paired or set at once
 
     @property
     def code(self) -> str:
@@ -82,9 +84,7 @@ class Phones:
 
     def renew_code(self) -> str:
         """Make another code; phones that are paired stay so."""
-        kept = self._kept().model_copy(update={"code": _new_code()})
-        self._keep(kept)
-        return kept.code
+        return self._change(lambda kept: kept.model_copy(update={"code": _new_code()})).code
 
     def all(self) -> tuple[Phone, ...]:
         """Give the paired phones, in the order in which they came."""
@@ -132,23 +132,20 @@ class Phones:
         """Pair a phone without a code: the browser of whoever runs the demo; gives its token."""
         token = secrets.token_urlsafe(24)
         phone = Phone(token_hash=_hash(token), name=name.strip()[:64] or "phone", author=author, paired_at=now)
-        kept = self._kept()
-        self._keep(kept.model_copy(update={"phones": (*kept.phones, phone)[-MOST:]}))
+        self._change_phones(lambda phones: (*phones, phone)[-MOST:])
         return token
 
     def change(self, phone: Phone, **changes: object) -> None:
         """Keep what is set on a phone: its name, hand, language."""
-        kept = self._kept()
-        phones = tuple(
-            one.model_copy(update=changes) if one.token_hash == phone.token_hash else one for one in kept.phones
+        self._change_phones(
+            lambda phones: tuple(
+                one.model_copy(update=changes) if one.token_hash == phone.token_hash else one for one in phones
+            )
         )
-        self._keep(kept.model_copy(update={"phones": phones}))
 
     def remove(self, token_hash: str) -> None:
         """Let a phone in no more; one that is not paired is nothing to remove."""
-        kept = self._kept()
-        phones = tuple(one for one in kept.phones if one.token_hash != token_hash)
-        self._keep(kept.model_copy(update={"phones": phones}))
+        self._change_phones(lambda phones: tuple(one for one in phones if one.token_hash != token_hash))
 
     def _counts(self, code: str) -> bool:
         invited_until_s = self._invitations.pop(code, None)
@@ -157,19 +154,27 @@ class Phones:
         digits = "".join(one for one in code if one.isascii() and one.isdigit())
         return hmac.compare_digest(digits.encode(), self.code.encode())
 
-    def _kept(self) -> _Kept:
-        text = self._store().note(NOTE)
-        if text is not None:
-            try:
-                return _Kept.model_validate_json(text)
-            except ValidationError:  # of another version: phones are paired anew
-                pass
-        kept = _Kept(code=_new_code())
-        self._keep(kept)
-        return kept
+    def _change_phones(self, change: Callable[[tuple[Phone, ...]], tuple[Phone, ...]]) -> None:
+        self._change(lambda kept: kept.model_copy(update={"phones": change(kept.phones)}))
 
-    def _keep(self, kept: _Kept) -> None:
-        self._store().keep_note(NOTE, kept.model_dump_json())
+    def _change(self, change: Callable[[_Kept], _Kept]) -> _Kept:
+        with self._lock:
+            after = change(self._read())
+            self._store().keep_note(NOTE, after.model_dump_json())
+            return after
+
+    def _kept(self) -> _Kept:
+        """Give what is kept; a kit that has no code yet gets one."""
+        if self._store().note(NOTE) is None:
+            return self._change(lambda made: made)
+        return self._read()
+
+    def _read(self) -> _Kept:
+        text = self._store().note(NOTE)
+        try:
+            return _Kept(code=_new_code()) if text is None else _Kept.model_validate_json(text)
+        except ValidationError:  # of another version: phones are paired anew
+            return _Kept(code=_new_code())
 
 
 def spaced(code: str) -> str:

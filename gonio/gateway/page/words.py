@@ -185,10 +185,17 @@ FLAGS: Final[Mapping[str, str]] = {
     "ended-at-limit": _("The exercise ran very long and was ended. All that was counted is kept."),
 }
 
+#: What else a person can do something about while a session runs; the disk is told at the top of every page.
+TROUBLES: Final[Mapping[str, str]] = {
+    "thigh-battery": _("The sensor on the thigh (T) is nearly empty. Charge it after this exercise."),
+    "shank-battery": _("The sensor on the shin (S) is nearly empty. Charge it after this exercise."),
+    "disk": _("The kit's memory refuses to save. Keep it switched on and call your clinic."),
+}
+
 ERRORS: Final[Mapping[str, str]] = {
     "SensorNotFoundError": _("A sensor was not found. Press the button on each sensor, keep them near, and try again."),
     "BluetoothUnavailableError": _("The kit's Bluetooth does not work. Switch the kit off and on again."),
-    "UsageError": _("The kit is not ready for this yet."),
+    "UsageError": _("No sensors are set up on this kit, or your clinic is just resetting it. Please call your clinic."),
     "OtherSensorError": _("These sensors belong to another kit. Use the ones from your box."),
     "StoreWriteError": _("The kit's memory is full. Please call your clinic."),
 }

@@ -1,5 +1,7 @@
 """Only paired phones get in, under the kit's own names, with forms of the kit's own pages."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 from fastapi.routing import APIRoute
@@ -123,3 +125,11 @@ async def test_the_oldest_phone_goes_when_there_are_too_many(home: Home) -> None
     tokens = [home.phones.admit(f"phone {n}", "patient", home.kit.now()) for n in range(MOST + 1)]
     assert home.phones.find(tokens[0]) is None
     assert len(home.phones.all()) == MOST
+
+
+async def test_phones_that_are_paired_at_once_are_all_let_in(home: Home) -> None:
+    names = [f"phone {n}" for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(lambda name: home.phones.admit(name, "patient", home.kit.now()), names))
+    assert sorted(one.name for one in home.phones.all()) == names
+    assert all(home.phones.find(token) for token in tokens)

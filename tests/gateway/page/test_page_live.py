@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from gonio.demo.scene import Scene, scene, simulated_leg
+from gonio.gateway import events
 from gonio.gateway.kit import Kit
+from gonio.gateway.page.exercise_pages import _shown
 from gonio.gateway.page.home import Home
-from gonio.gateway.page.live import Phase
+from gonio.gateway.page.languages import speech
+from gonio.gateway.page.live import LiveView, Phase, Wanted
 from gonio.gateway.records import PairedSensor
 from gonio.gateway.settings import KitSettings
 from gonio.gateway.signs import Light, Sound
@@ -48,7 +51,15 @@ async def worn(folder: Path, *, paired: bool = True) -> AsyncIterator[tuple[Visi
             scanner_backend=leg.scanner_backend,
             client_backend=leg.client_backend,
         )
-        async with kit, Home(kit, zone=ZONE, signs=signs, on_begin=lambda _: None) as home, visitor_of(home) as visitor:
+        async with (
+            kit,
+            Home(
+                kit,
+                zone=ZONE,
+                signs=signs,
+            ) as home,
+            visitor_of(home) as visitor,
+        ):
             if paired:
                 await kit.find_and_pair(thigh=leg.sensors["thigh"].address, shank=leg.sensors["shank"].address)
             else:
@@ -117,9 +128,11 @@ async def test_a_strangers_try_is_kept_and_never_counted(tmp_path: Path) -> None
         await running(home)
         leg.world.begin_motion()
         await counted(home, 1)
-        await visitor.post("/live/stop", {"why": "done"})
+        assert home.kit.store.of_kinds([Kind.VOID]), "a power cut now would make it count"
+        answer = await visitor.post("/live/stop", {"why": "done"})
+        assert "It is struck out" in (await visitor.get(answer.headers["location"])).text
         kinds = [envelope.kind for _, envelope, _ in home.kit.store.of_kinds([Kind.SESSION, Kind.VOID])]
-        assert kinds == [Kind.SESSION, Kind.VOID]
+        assert kinds == [Kind.VOID, Kind.SESSION]
         assert "2 of 2 sets left" in (await visitor.get("/")).text
 
 
@@ -150,3 +163,19 @@ async def test_the_stream_gives_the_newest_view(visitor: Visitor) -> None:
                 break
     assert received == sorted(set(received))
     assert json.loads((await visitor.get("/state")).text) == {"reminder": False, "runs": False, "unread": 0}
+
+
+async def test_what_a_person_can_mend_is_told_while_it_runs(visitor: Visitor) -> None:
+    live = visitor.home.live
+    live.view = LiveView(phase=Phase.RUNNING, wanted=Wanted("bridge", "left", ceiling_deg=90.0))
+    for event in (
+        events.Noticed(("sensors-exchanged", "sign-uncertain")),
+        events.Trouble("the shank sensor has 9 % of its charge left: charge it", "shank-battery"),
+        events.SensorLost("thigh", "gone"),
+        events.LiveAngle(3.0, 95.0, 0, 4.0),
+    ):
+        live._heed(event)
+    shown = _shown(live.view, speech("en"))
+    assert [str(text)[:22] for text in shown["notices"]] == ["The two sensors seem t", "The sensor on the shin"]  # type: ignore[attr-defined]
+    assert (shown["lost"], shown["beyond"]) == (["thigh"], True)
+    live.view = LiveView(number=live.view.number)

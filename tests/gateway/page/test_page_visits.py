@@ -1,5 +1,6 @@
 """The patient's page without script: every page opens, every form keeps what it says, and nothing is kept twice."""
 
+import asyncio
 import json
 import uuid
 from datetime import time, timedelta
@@ -9,7 +10,7 @@ import pytest
 from gonio.gateway.page.home import Home
 from gonio.messages import Kind, read_payload
 from gonio.messages.check_in import CheckIn
-from gonio.messages.down import Prescribed
+from gonio.messages.down import Prescribed, Wipe
 from gonio.messages.patient import PatientMessage, Preference
 from tests.gateway.page.conftest import HEEL_SLIDE, MESSAGE, Visitor, down, program
 
@@ -171,3 +172,38 @@ async def test_a_strange_exercise_or_record_is_not_here(visitor: Visitor) -> Non
         answer = await visitor.get(path)
         assert answer.status_code == 404
         assert "Nothing was lost" in answer.text
+
+
+async def test_a_message_that_is_too_long_is_not_cut_but_told(visitor: Visitor) -> None:
+    answer = await visitor.post("/messages", {"text": "x" * 4001})
+    assert answer.status_code == 422
+    assert "x" * 4001 in answer.text
+    assert kept(visitor.home, Kind.MESSAGE) == []
+
+
+async def test_two_phones_that_change_different_wishes_at_once_keep_both(visitor: Visitor) -> None:
+    await asyncio.gather(
+        visitor.post("/data", {"sharing": "off"}),
+        visitor.post("/pause", {"reason": "travel"}),
+        visitor.post("/reminders", {"at_0": "08:00", "weekdays": ["1"]}),
+    )
+    preference = (await visitor.home.look()).history.preference
+    assert preference.pause is not None
+    assert preference.opt_outs == ("sharing",)
+    assert len(preference.reminders) == 1
+
+
+async def test_a_wiped_kit_knows_neither_patient_nor_phones_and_its_page_goes_on(visitor: Visitor) -> None:
+    home = visitor.home
+    down(home.kit, program(), 1)
+    await visitor.post("/log", {"pain_after": "2"})
+    before = home.kit.store
+    down(home.kit, Wipe(do="wipe", at_once=True), 2)
+    home.kit._works.desk.called(None)  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        while home.kit.store is before:
+            await asyncio.sleep(0.02)
+            await home.check_reminders_safely()
+    assert (await visitor.get("/")).headers["location"] == "/pair"
+    look = await home.look()
+    assert (look.history.check_ins, look.programs, home.phones.all()) == ((), (), ())

@@ -10,7 +10,7 @@ if (live) {
   const wanted = data.wanted ? Number(data.wanted) : null;
   const el = (id) => document.getElementById(id);
   const angle = el("angle"), reps = el("reps"), say = el("say"), notices = el("notices"), mute = el("mute");
-  let view = null, drawn = -1, counted = Number(reps.textContent), within = null, held = 0, audio = null;
+  let view = null, drawn = -1, counted = Number(reps.textContent), within = null, away = false, audio = null;
   let muted = localStorage.getItem("muted") === "1";
 
   const turn = (degrees) => ((Math.min(Math.max(degrees, least), most) - least) / (most - least)) * 180;
@@ -46,6 +46,7 @@ if (live) {
     if (say.textContent !== text) say.textContent = text;
   }
   function guide(now) {
+    if (away) return tell(data.away);
     if (view.phase === "connecting") return tell(data.connecting);
     if (view.lost.length) return tell(data.lost);
     if (view.paused) return tell(data.resting);
@@ -56,7 +57,7 @@ if (live) {
     if (there === null) return tell("");
     if (!there) { within = null; return tell(data.more); }
     if (within === null) within = now;
-    held = (now - within) / 1000;
+    const held = (now - within) / 1000;
     return tell(held < hold ? `${data.holdWord} ${Math.ceil(hold - held)}` : data.good);
   }
   function draw(now) {
@@ -91,7 +92,7 @@ if (live) {
     guide(now);
   }
   function sound() {
-    mute.textContent = muted ? data.soundOff || mute.dataset.off : mute.dataset.on;
+    mute.textContent = muted ? mute.dataset.off : mute.dataset.on;
     mute.setAttribute("aria-pressed", String(muted));
   }
   mute.hidden = false;
@@ -104,10 +105,12 @@ if (live) {
   });
   const source = new EventSource("/live/events");
   source.onmessage = (event) => {
+    away = false;
     view = JSON.parse(event.data);
     if (view.over) { source.close(); location.assign("/live"); }
   };
-  source.onerror = () => tell(data.away);
+  source.onerror = () => { away = true; };
+  document.addEventListener("pointerdown", () => audio && audio.resume());  // some phones sound only after a touch
   if ("wakeLock" in navigator) navigator.wakeLock.request("screen").catch(() => {});
   for (const form of document.forms) {
     form.addEventListener("submit", () => setTimeout(() => form.querySelectorAll("button").forEach((b) => { b.disabled = true; }), 0));
