@@ -21,8 +21,10 @@ class MessagePages:
     async def thread(self, request: Request) -> Response:
         """Show what therapist and patient wrote; the clinic is told that it was read."""
         look = await self._home.look()
-        for one in look.received:
-            await self._home.read(one)
+        if look.unread:
+            for one in look.received:
+                await self._home.read(one)
+            look = await self._home.look()
         return await self._show(request, look)
 
     async def write(self, request: Request) -> Response:
